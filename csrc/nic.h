@@ -1,0 +1,273 @@
+/*
+ * nicemu engine: what a card is to the engine, what a host and a backend are to a card.
+ *
+ *   host ──nic_read/nic_write──▶ register rows ──hooks──▶ card ──nic_port_send──▶ backend
+ *                                     ▲                    │ ▲                      │
+ *                                  Python table        nic_dma_* │                  │
+ *                                                          ▼     └──card->receive───┘
+ *                                                     guest memory
+ *
+ * One thread: a device, its backend and its host run on one nic_loop; nothing here takes a lock.
+ * Nothing here reads a clock except the monotonic nic_clock, allocates per frame, or trusts a guest.
+ */
+#ifndef NICEMU_NIC_H
+#define NICEMU_NIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "nic_api.h"
+
+#define NIC_UNUSED __attribute__((unused))
+#define NIC_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* ------------------------------------------------------------------ guest memory (memory.c) */
+
+/* A pointer to guest memory [address, address + length) if one mapped region holds all of it, else NULL. */
+void *nic_memory_map(nic_memory *memory, uint64_t address, uint64_t length, bool write);
+
+/* ------------------------------------------------------------------ frames */
+
+/* The longest frame that the engine carries, without FCS: 8254x SDM 3.2.7 caps a jumbo frame at 16384 bytes with FCS. */
+#define NIC_FRAME_MAX 16384
+#define NIC_FRAME_IOV 64
+#define NIC_BATCH 64
+
+/* One frame on its way, without FCS: scattered pieces of guest memory or one piece of a backend's buffer. */
+typedef struct nic_frame {
+    const struct iovec *iov;
+    uint32_t iovcnt;
+    uint32_t length;
+} nic_frame;
+
+/* Copies a frame (at most size bytes of it) into one buffer; returns the bytes copied. */
+size_t nic_frame_copy(const nic_frame *frame, void *buffer, size_t size);
+
+/* ------------------------------------------------------------------ backends (port.c, backend_*.c) */
+
+/*
+ * A backend is one end of a wire.  Whatever is above it (a wrapper such as pcap, or a card's port) calls send() for
+ * frames that leave the card and resume() when it can take frames again; the backend calls nic_backend_deliver() for
+ * frames that arrive and nic_backend_writable() when a send() that fell short may be repeated.
+ * send() returns how many frames, from the first, it took; it must have copied or passed on what it took.
+ * A backend never calls deliver() from inside send(): it queues and delivers from its loop source or from poll().
+ */
+typedef struct nic_backend_ops {
+    const char *name;
+    size_t (*send)(nic_backend *backend, const nic_frame *frames, size_t count);
+    void (*resume)(nic_backend *backend);            /* may be NULL: upper side has room again */
+    size_t (*deliver)(nic_backend *backend, const nic_frame *frames, size_t count); /* wrappers: frames from lower */
+    void (*writable)(nic_backend *backend);          /* wrappers: lower is writable again; NULL passes it up */
+    void (*poll)(nic_backend *backend);              /* may be NULL: called once per loop turn */
+    int64_t (*timeout)(nic_backend *backend);        /* may be NULL: ns until poll() is wanted, -1 for never */
+    void (*attach)(nic_backend *backend, nic_loop *loop); /* may be NULL: loop set (or NULL: taken away) */
+    void (*link)(nic_backend *backend, bool up);     /* may be NULL: the card's side of the link went up or down */
+    void (*close)(nic_backend *backend);             /* frees what the backend owns, not the struct itself */
+} nic_backend_ops;
+
+struct nic_backend {
+    const nic_backend_ops *ops;
+    nic_backend *upper; /* the wrapper above, or NULL */
+    nic_backend *lower; /* the wrapped backend, or NULL */
+    nic_port *port;     /* the card's port, or NULL where a wrapper is above or nothing is attached */
+    nic_loop *loop;     /* the loop it runs on, or NULL */
+    nic_backend_counters counters;
+    bool blocked;       /* the last send() fell short; writable() is owed */
+    bool link_up;       /* whether the far side of the wire is there */
+};
+
+void nic_backend_init(nic_backend *backend, const nic_backend_ops *ops);
+size_t nic_backend_send(nic_backend *backend, const nic_frame *frames, size_t count);
+size_t nic_backend_deliver(nic_backend *backend, const nic_frame *frames, size_t count);
+void nic_backend_writable(nic_backend *backend);
+void nic_backend_set_link(nic_backend *backend, bool up); /* the far side came or went: told to port above */
+/* Whether whatever is above can take a frame now (false: hold it, resume() will be called). */
+bool nic_backend_can_deliver(const nic_backend *backend);
+
+/* ------------------------------------------------------------------ the card's port (port.c) */
+
+/* A bounded queue of frames that have arrived and wait for room in the card's receive ring. */
+typedef struct nic_queue {
+    uint8_t *bytes;   /* a ring of {uint32_t length, bytes, pad to 4} records */
+    uint32_t size;    /* bytes, a power of two */
+    uint32_t head;    /* next byte to read, free-running */
+    uint32_t tail;    /* next byte to write, free-running */
+    uint32_t frames;
+} nic_queue;
+
+bool nic_queue_init(nic_queue *queue, uint32_t size);
+void nic_queue_free(nic_queue *queue);
+bool nic_queue_push(nic_queue *queue, const nic_frame *frame);              /* false: no room */
+const uint8_t *nic_queue_peek(nic_queue *queue, uint32_t *length);          /* NULL: empty; contiguous */
+void nic_queue_pop(nic_queue *queue);
+
+struct nic_port {
+    nic_device *device;
+    nic_backend *backend; /* NULL: nothing plugged in; frames sent are counted and gone */
+    nic_queue inbound;
+    bool hold;            /* a full ring holds frames back (lossless) instead of dropping them (silicon) */
+    bool link_up;         /* cable in and far side there */
+    nic_port_counters counters;
+};
+
+/* Sends a batch; returns how many frames, from the first, were taken (fewer: the wire is busy; the card's
+ * work() is run with NIC_WORK_WRITABLE when it may go on). */
+size_t nic_port_send(nic_port *port, const nic_frame *frames, size_t count);
+/* Puts a frame on the card's own receive path (internal loopback); false if the inbound queue is full. */
+bool nic_port_loop(nic_port *port, const nic_frame *frame);
+/* The receive ring has room: hands over held frames (not from inside receive(): sets work, done by nic_run_work). */
+void nic_port_ready(nic_port *port);
+
+/* ------------------------------------------------------------------ register rows (registers.c) */
+
+/* What a hook may ask about the access that called it. */
+typedef struct nic_access {
+    uint32_t index;  /* element of an array register */
+    uint32_t enable; /* bits inside the enabled bytes */
+    uint32_t value;  /* a write: the raw value, before any mask */
+    uint32_t old;    /* a write: the stored value before it */
+} nic_access;
+
+/* Returns the value that the read yields (before the write-only mask); clearing on read follows by the row. */
+typedef uint32_t (*nic_read_hook)(nic_device *device, const nic_row *row, const nic_access *access);
+/* Called after the row's masks were applied: the new value stands in the cell. */
+typedef void (*nic_write_hook)(nic_device *device, const nic_row *row, const nic_access *access);
+
+typedef struct nic_hook {
+    const char *space;
+    const char *name;
+    nic_read_hook read;
+    nic_write_hook write;
+} nic_hook;
+
+/* ------------------------------------------------------------------ cards (one C file per family) */
+
+enum { /* bits of nic_device.work */
+    NIC_WORK_TRANSMIT = 1u << 0, /* a doorbell rang */
+    NIC_WORK_WRITABLE = 1u << 1, /* the backend takes frames again */
+    NIC_WORK_RECEIVE = 1u << 2,  /* frames wait in the inbound queue and the ring may have room */
+    NIC_WORK_CARD = 1u << 8,     /* first bit free for the card's own use */
+};
+
+typedef struct nic_state_field { /* one scalar or byte array of a card's private state, for snapshots */
+    const char *name;
+    uint16_t offset;
+    uint16_t size;  /* of an element: 1, 2, 4 or 8 */
+    uint32_t count; /* elements */
+} nic_state_field;
+
+#define NIC_STATE(type, field)                                                                                         \
+    {#field, offsetof(type, field), sizeof(((type *)0)->field), 1}
+#define NIC_STATE_ARRAY(type, field)                                                                                   \
+    {#field, offsetof(type, field), sizeof(((type *)0)->field[0]), NIC_ARRAY_LEN(((type *)0)->field)}
+
+typedef struct nic_card_timer {
+    const char *name;
+    void (*expired)(nic_device *device);
+} nic_card_timer;
+
+/*
+ * A card's datapath.  All of it may be called with any register content and any guest memory; every call does
+ * bounded work.  Register cells are indexed by the enum of the generated header <card>_registers.h.
+ */
+struct nic_card {
+    const char *name;
+    size_t state_size;                   /* of the private struct at nic_device.card */
+    const nic_hook *hooks;               /* terminated by a NULL name */
+    const nic_state_field *state;        /* terminated by a NULL name */
+    const nic_card_timer *timers;        /* terminated by a NULL name; at most NIC_TIMERS - Python's */
+    void (*reset)(nic_device *device, int kind); /* private state; the cells are already reset */
+    void (*work)(nic_device *device, uint32_t work);
+    /* Takes frames from the wire; returns how many, from the first, were consumed (stored, filtered out, or dropped
+     * and counted).  Fewer than count only when port.hold is set and the ring is full. */
+    size_t (*receive)(nic_device *device, const nic_frame *frames, size_t count);
+    bool (*can_receive)(nic_device *device); /* hold policy: whether a frame would find room now */
+    void (*interrupt)(nic_device *device);   /* recompute the line from cause and mask: calls nic_interrupt_set */
+    void (*link)(nic_device *device, bool up); /* the wire went up or down; may be NULL: Python handles it */
+    void (*loaded)(nic_device *device);      /* cells and state were loaded from a snapshot; may be NULL */
+};
+
+extern const nic_card *const nic_cards[]; /* NULL-terminated (cards.c) */
+
+/* ------------------------------------------------------------------ devices (device.c) */
+
+#define NIC_TIMERS 24
+#define NIC_NEVER UINT64_MAX
+
+typedef struct nic_timer {
+    uint64_t deadline; /* ns on the device's clock, NIC_NEVER: off */
+    const char *name;
+    void (*expired)(nic_device *device); /* NULL: a Python timer */
+} nic_timer;
+
+struct nic_device {
+    const nic_model *model;
+    const nic_card *card_ops;
+    uint32_t *cells;
+    void *card;                  /* the card's private state, zeroed at creation */
+    nic_memory *memory;
+    nic_clock *clock;
+    nic_loop *loop;              /* NULL until attached */
+    nic_device *next_on_clock;
+    nic_port port;
+    uint32_t work;               /* NIC_WORK_* not yet done */
+    bool working;                /* inside nic_run_work: no re-entry */
+    bool deferred;               /* the host runs nic_run_work itself, after it has replied */
+    bool bus_master;
+    bool memory_enabled, io_enabled;
+    int profile;                 /* NIC_PROFILE_* */
+    uint64_t random;             /* state of the seeded generator (undefined resets, chaos) */
+    uint8_t page[NIC_SPACES];    /* selected register page of each space */
+    uint32_t timer_count;
+    nic_timer timers[NIC_TIMERS];
+    nic_interrupt interrupt;
+    nic_counters counters;
+    nic_findings findings;
+    nic_trace *trace;            /* NULL: off */
+    void *python;                /* handle for Python hooks, or NULL */
+};
+
+/* Cell by the generated enum. */
+#define NIC_CELL(device, cell) ((device)->cells[(cell)])
+
+uint32_t nic_random(nic_device *device);
+
+/* Marks work to do; it is done before nic_read/nic_write return, or by the host when device->deferred. */
+static inline void nic_want_work(nic_device *device, uint32_t work) { device->work |= work; }
+
+/* DMA by the card: gated by bus mastering, counted on failure.  False: nothing (or not all) was moved. */
+bool nic_dma_read(nic_device *device, uint64_t address, void *buffer, size_t length);
+bool nic_dma_write(nic_device *device, uint64_t address, const void *buffer, size_t length);
+/* Zero-copy: a pointer valid until the current call into the card returns, or NULL (use nic_dma_read/write). */
+static inline void *nic_dma_map(nic_device *device, uint64_t address, uint64_t length, bool write)
+{
+    return device->bus_master ? nic_memory_map(device->memory, address, length, write) : NULL;
+}
+
+/* Timers: `timer` is the index in the card's timer table. */
+uint64_t nic_now(const nic_device *device);
+void nic_timer_set(nic_device *device, uint32_t timer, uint64_t deadline); /* absolute, ns */
+void nic_timer_stop(nic_device *device, uint32_t timer);
+bool nic_timer_armed(const nic_device *device, uint32_t timer);
+
+/* The interrupt line (level) of INTx, or one MSI message for each rise. */
+void nic_interrupt_set(nic_device *device, bool level);
+
+/* A rule of the data sheet was broken: counted, and kept (rate-limited) with two values for the report. */
+void nic_find(nic_device *device, uint32_t rule, uint64_t first, uint64_t second);
+
+/* Saturating statistics cell (8254x SDM 13.7: counters stick at all ones). */
+static inline void nic_count32(uint32_t *cell, uint32_t n) { *cell = *cell + n < *cell ? UINT32_MAX : *cell + n; }
+/* Saturating 64-bit statistic in two cells, low word first. */
+static inline void nic_count64(uint32_t *low, uint64_t n)
+{
+    uint64_t old = (uint64_t)low[1] << 32 | low[0], sum = old + n;
+    if (sum < old)
+        sum = UINT64_MAX;
+    low[0] = (uint32_t)sum;
+    low[1] = (uint32_t)(sum >> 32);
+}
+
+#endif

@@ -1,0 +1,287 @@
+/*
+ * The engine as Python sees it.  csrc/build_ffi.py hands this file to cffi as it stands, so it holds declarations
+ * only: no macro, no inline function, no array whose length is an expression.
+ */
+#ifndef NICEMU_NIC_API_H
+#define NICEMU_NIC_API_H
+
+typedef struct nic_device nic_device;
+typedef struct nic_card nic_card;
+typedef struct nic_memory nic_memory;
+typedef struct nic_clock nic_clock;
+typedef struct nic_loop nic_loop;
+typedef struct nic_backend nic_backend;
+typedef struct nic_port nic_port;
+
+/* ---------------------------------------------------------------- register rows, compiled from the Python tables */
+
+enum {
+    NIC_SPACES = 8,          /* BARs 0-5, configuration space, and one more (expansion ROM) */
+    NIC_SPACE_CONFIG = 6,
+    NIC_SPACE_ROM = 7,
+    NIC_PAGES = 4,
+    NIC_NO_CELL = 0xffffffff,
+};
+
+enum { /* nic_row.flags */
+    NIC_ROW_INTERRUPT = 1,   /* an access may change the interrupt line */
+    NIC_ROW_PYTHON_READ = 2, /* reads ask a Python hook */
+    NIC_ROW_PYTHON_WRITE = 4,
+    NIC_ROW_WINDOW = 8,      /* accesses go to `window_space` at the offset in cell `window_cell` */
+};
+
+typedef struct nic_row nic_row;
+struct nic_row {             /* one register, or one array of equal registers */
+    uint32_t id;             /* its place in the model's rows: names it to Python */
+    uint32_t cell;           /* storage of element 0 */
+    uint32_t clears;         /* first cell that a read of this one clears too, or NIC_NO_CELL */
+    uint8_t size;            /* bytes of one element: 1, 2 or 4 */
+    uint8_t flags;
+    uint16_t space;
+    uint32_t read, write, w1c, w1s, rc; /* bits taking part in each rule (registers.py, Access) */
+    uint32_t reserved;       /* writing other than the reset value is reported */
+    uint32_t unmodelled;     /* every use is counted */
+    uint32_t window_space, window_cell;
+    uint32_t (*read_hook)(nic_device *, const nic_row *, const struct nic_access *);
+    void (*write_hook)(nic_device *, const nic_row *, const struct nic_access *);
+};
+
+typedef struct nic_slot {    /* what an offset reaches; one for each granule of a space */
+    uint16_t row;            /* row id + 1, or 0: nothing there */
+    uint16_t index;          /* element of the array */
+    uint8_t byte;            /* first byte of this granule within the element */
+} nic_slot;
+
+typedef struct nic_space {
+    uint64_t size;           /* bytes; 0: the device has no such space */
+    uint32_t slots;          /* granules described; offsets beyond reach nothing */
+    uint8_t granule;         /* log2 of the bytes of a granule */
+    uint8_t widths;          /* access sizes that the data sheet allows: bits 1, 2, 4, 8 */
+    uint8_t unmapped;        /* what a byte of nothing reads */
+    const nic_slot *read[4]; /* by page */
+    const nic_slot *write[4];
+} nic_space;
+
+typedef struct nic_reset_cell {  /* how one cell is reset */
+    uint32_t value;
+    uint32_t undefined;          /* bits filled from the seed at power-on */
+    uint32_t keep_bus, keep_soft; /* bits that the bus reset and the soft reset leave */
+} nic_reset_cell;
+
+typedef struct nic_pci_cells {   /* where the engine finds what it needs of configuration space (NIC_NO_CELL: absent) */
+    uint32_t command, status, msi_control, msi_address, msi_data, pm_control;
+} nic_pci_cells;
+
+typedef struct nic_model {
+    const char *name;
+    const nic_card *card;
+    nic_space spaces[8];
+    nic_row *rows;
+    uint32_t row_count;
+    const nic_reset_cell *resets; /* one for each cell */
+    uint32_t cell_count;
+    nic_pci_cells pci;
+    uint32_t rule_count;         /* findings: rules known to the model */
+} nic_model;
+
+/* ---------------------------------------------------------------- counters, findings, trace */
+
+typedef struct nic_counters {    /* what the engine saw of the guest; never reset but by nic_counters_clear */
+    uint64_t reads, writes;      /* register accesses */
+    uint64_t unmapped_accesses;  /* to no register */
+    uint64_t reserved_writes;    /* that tried to change reserved bits */
+    uint64_t unmodelled_uses;
+    uint64_t odd_widths;         /* access sizes that the data sheet does not allow */
+    uint64_t gated_accesses;     /* with the space disabled in COMMAND */
+    uint64_t dma_reads, dma_writes;
+    uint64_t dma_blocked;        /* with bus mastering off */
+    uint64_t dma_errors;         /* to addresses that nobody backs, or read-only */
+    uint64_t descriptors;        /* fetched */
+    uint64_t interrupts;         /* rising edges of the line and MSI messages */
+    uint64_t python_errors;      /* exceptions of Python hooks, kept from the guest */
+} nic_counters;
+
+typedef struct nic_port_counters {
+    uint64_t sent_frames, sent_bytes;         /* taken by the backend */
+    uint64_t received_frames, received_bytes; /* handed to the card */
+    uint64_t no_backend;       /* sent with nothing plugged in */
+    uint64_t link_down;        /* frames that met a link that is down, both ways */
+    uint64_t oversize;         /* arrived longer than NIC_FRAME_MAX */
+    uint64_t queue_full;       /* arrived and found no room in the inbound queue */
+    uint64_t blocked;          /* times that a send fell short */
+} nic_port_counters;
+
+typedef struct nic_backend_counters {
+    uint64_t sent_frames, sent_bytes;
+    uint64_t received_frames, received_bytes;
+    uint64_t send_drops;       /* lost on the way out, by the backend's own choice or fault */
+    uint64_t receive_drops;    /* lost on the way in */
+    uint64_t filtered;         /* refused by a rule (slirp's frame filter) */
+    uint64_t errors;           /* of the operating system */
+} nic_backend_counters;
+
+typedef struct nic_finding {
+    uint64_t time;             /* ns on the device's clock */
+    uint32_t rule;
+    uint64_t first, second;    /* two values for the report; the rule says what they are */
+} nic_finding;
+
+enum { NIC_FINDINGS_KEPT = 256, NIC_RULES = 128 };
+
+typedef struct nic_findings {
+    uint64_t counts[128];      /* by rule: every time */
+    nic_finding kept[256];     /* ring; at most 8 of a rule until drained */
+    uint32_t kept_of[128];
+    uint32_t head, tail;       /* free-running */
+} nic_findings;
+
+typedef struct nic_trace_entry {
+    uint64_t time;
+    uint32_t space, offset, row, index; /* row: id + 1, or 0 */
+    uint64_t value;
+    uint8_t size, write;
+} nic_trace_entry;
+
+/* ---------------------------------------------------------------- calls into Python */
+
+enum { NIC_RESET_POWER = 0, NIC_RESET_BUS = 1, NIC_RESET_SOFT = 2 };
+enum { NIC_PROFILE_INSTANT = 0, NIC_PROFILE_WIRE = 1, NIC_PROFILE_CHAOS = 2 };
+
+/* Set once by the Python package; a program without Python leaves them NULL. */
+typedef struct nic_python {
+    uint32_t (*read)(void *python, uint32_t row, uint32_t index, uint32_t enable, uint32_t value);
+    void (*write)(void *python, uint32_t row, uint32_t index, uint32_t enable, uint32_t value, uint32_t old);
+    void (*timer)(void *python, uint32_t timer);
+    void (*link)(void *python, int up);                      /* the wire went up or down */
+    void (*event)(void *python, uint32_t event, uint64_t value); /* a card tells its Python side something */
+    void (*interrupt)(void *sink, uint32_t vector, int level);
+    int (*memory_read)(void *region, uint64_t address, void *buffer, size_t length);   /* 0: done */
+    int (*memory_write)(void *region, uint64_t address, const void *buffer, size_t length);
+    size_t (*backend_send)(void *backend, const uint8_t *frames, const uint32_t *lengths, size_t count);
+    void (*backend_poll)(void *backend);
+    void (*source)(void *source, uint32_t events);           /* a Python fd on a loop is ready */
+} nic_python;
+void nic_set_python(const nic_python *callbacks);
+
+/* ---------------------------------------------------------------- guest memory */
+
+nic_memory *nic_memory_new(void);
+void nic_memory_free(nic_memory *memory);
+enum { NIC_REGION_READ = 1, NIC_REGION_WRITE = 2 };
+/* All return 0, or an errno: EEXIST overlaps, EINVAL empty or wraps, ENOMEM, what mmap says. */
+int nic_memory_add_host(nic_memory *memory, uint64_t address, uint64_t length, void *host, int access);
+int nic_memory_add_fd(nic_memory *memory, uint64_t address, uint64_t length, int fd, uint64_t offset, int access);
+int nic_memory_add_python(nic_memory *memory, uint64_t address, uint64_t length, void *python, int access);
+int nic_memory_remove(nic_memory *memory, uint64_t address, uint64_t length); /* exactly one region; ENOENT */
+void nic_memory_clear(nic_memory *memory);
+uint32_t nic_memory_regions(const nic_memory *memory);
+uint64_t nic_memory_faults(const nic_memory *memory); /* mapped pages that the other side truncated (SIGBUS) */
+bool nic_memory_read(nic_memory *memory, uint64_t address, void *buffer, size_t length);
+bool nic_memory_write(nic_memory *memory, uint64_t address, const void *buffer, size_t length);
+
+/* ---------------------------------------------------------------- clocks */
+
+nic_clock *nic_clock_new_monotonic(void);
+nic_clock *nic_clock_new_virtual(uint64_t now);
+void nic_clock_free(nic_clock *clock);
+uint64_t nic_clock_now(const nic_clock *clock);
+int nic_clock_advance(nic_clock *clock, uint64_t ns); /* virtual: runs due timers in order; EINVAL otherwise */
+uint64_t nic_clock_next(const nic_clock *clock);      /* earliest deadline of its devices, UINT64_MAX: none */
+void nic_clock_run(nic_clock *clock);                 /* runs what is due */
+
+/* ---------------------------------------------------------------- models and devices */
+
+const nic_card *nic_card_find(const char *name);
+int nic_model_link(nic_model *model); /* gives rows the card's C hooks; ENOENT: a hook names no row of the model */
+
+nic_device *nic_device_new(const nic_model *model, nic_memory *memory, nic_clock *clock, uint64_t seed);
+void nic_device_free(nic_device *device);
+void nic_device_set_python(nic_device *device, void *python);
+void nic_device_set_profile(nic_device *device, int profile);
+void nic_device_set_deferred(nic_device *device, bool deferred);
+void nic_device_set_deliver(nic_device *device, bool hold);
+void nic_reset(nic_device *device, int kind);
+uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t size);
+void nic_write(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size);
+/* `count` accesses of `size` bytes at one offset (insb/insw/insl and outs*). */
+void nic_read_repeat(nic_device *device, uint32_t space, uint64_t offset, uint32_t size, void *buffer, size_t count);
+void nic_write_repeat(nic_device *device, uint32_t space, uint64_t offset, uint32_t size, const void *buffer,
+                      size_t count);
+void nic_run_work(nic_device *device);        /* does what doorbells left to do */
+void nic_device_poll(nic_device *device);     /* due timers, frames, work */
+uint32_t *nic_device_cells(nic_device *device);
+void nic_select_page(nic_device *device, uint32_t space, uint32_t page);
+nic_counters *nic_device_counters(nic_device *device);
+nic_findings *nic_device_findings(nic_device *device);
+nic_port_counters *nic_device_port_counters(nic_device *device);
+void nic_find(nic_device *device, uint32_t rule, uint64_t first, uint64_t second);
+void nic_tell_interrupt(nic_device *device);  /* recompute the line after a change of cells from outside */
+void nic_pci_changed(nic_device *device);     /* COMMAND or a capability was written: gates and interrupt mode */
+void nic_want(nic_device *device, uint32_t work);
+bool nic_link_up(const nic_device *device);   /* the wire's state, as the PHY would see it */
+void nic_set_cable(nic_device *device, bool plugged); /* set_link: the host program pulls the cable */
+
+int nic_timer_new(nic_device *device, const char *name); /* a Python timer; -1: no more */
+void nic_timer_set(nic_device *device, uint32_t timer, uint64_t deadline);
+void nic_timer_stop(nic_device *device, uint32_t timer);
+uint64_t nic_timer_deadline(const nic_device *device, uint32_t timer); /* UINT64_MAX: off */
+uint32_t nic_timer_count(const nic_device *device);
+const char *nic_timer_name(const nic_device *device, uint32_t timer);
+
+/* ---------------------------------------------------------------- interrupts */
+
+/* Where the line leads: a Python sink, or eventfds (vfio-user). */
+void nic_interrupt_to_python(nic_device *device, void *sink);
+enum { NIC_IRQ_INTX = 0, NIC_IRQ_MSI = 1 };
+/* fd < 0 takes it away; the device keeps no other reference and closes what it held. */
+void nic_interrupt_set_fd(nic_device *device, int which, int fd);
+void nic_interrupt_mask(nic_device *device, bool masked); /* INTx, host side; unmasking fires again if still high */
+bool nic_interrupt_level(const nic_device *device);       /* the pin, after the INTx disable bit */
+
+/* ---------------------------------------------------------------- trace and snapshots */
+
+int nic_trace_start(nic_device *device, uint32_t entries);
+void nic_trace_stop(nic_device *device);
+size_t nic_trace_drain(nic_device *device, nic_trace_entry *entries, size_t count, uint64_t *lost);
+
+typedef struct nic_state_view { /* one named piece of a card's private state */
+    const char *name;
+    void *data;
+    uint32_t size, count;
+} nic_state_view;
+size_t nic_state(nic_device *device, nic_state_view *views, size_t count); /* fills up to count; returns how many */
+void nic_state_loaded(nic_device *device);
+size_t nic_inbound(nic_device *device, void *buffer, size_t size);         /* records {u32 length, bytes}; bytes needed */
+int nic_inbound_load(nic_device *device, const void *records, size_t size); /* EINVAL: malformed; nothing changed */
+uint64_t nic_device_random(const nic_device *device);
+void nic_device_set_random(nic_device *device, uint64_t state);
+uint32_t nic_device_work(const nic_device *device);
+uint32_t nic_device_page(const nic_device *device, uint32_t space);
+
+/* ---------------------------------------------------------------- loop */
+
+nic_loop *nic_loop_new(void);
+void nic_loop_free(nic_loop *loop);
+int nic_loop_add_device(nic_loop *loop, nic_device *device);
+void nic_loop_remove_device(nic_loop *loop, nic_device *device);
+int nic_loop_fileno(nic_loop *loop);               /* readable when nic_loop_turn has something to do */
+int nic_loop_turn(nic_loop *loop, int64_t timeout); /* one turn, waits at most timeout ns (-1: no bound); EINTR */
+int nic_loop_run(nic_loop *loop);                  /* turns until stopped (0) or a signal came (EINTR) */
+void nic_loop_stop(nic_loop *loop);
+int nic_loop_add_source(nic_loop *loop, int fd, uint32_t events, void *python); /* a Python fd; epoll event bits */
+int nic_loop_remove_source(nic_loop *loop, int fd);
+
+/* ---------------------------------------------------------------- backends */
+
+void nic_device_attach(nic_device *device, nic_backend *backend); /* NULL: unplug */
+void nic_backend_free(nic_backend *backend);
+nic_backend_counters *nic_backend_get_counters(nic_backend *backend);
+int nic_backend_wrap(nic_backend *wrapper, nic_backend *lower); /* EBUSY: lower is already in use */
+
+nic_backend *nic_null_new(void);
+nic_backend *nic_loopback_new(void);
+nic_backend *nic_python_backend_new(void *python);
+size_t nic_python_backend_deliver(nic_backend *backend, const uint8_t *frames, const uint32_t *lengths, size_t count);
+void nic_python_backend_writable(nic_backend *backend);
+
+#endif

@@ -1,0 +1,349 @@
+"""Register tables: the data sheet as data.
+
+A card declares every register and every bit once, in a `Table`.  The engine's rows, the names that C code uses, the
+decoded trace, `nicemu info regs`, the documentation and the access tests are all made from it.
+
+A table describes one *address space*: a memory or I/O BAR, PCI configuration space, an indexed window (PCnet's CSRs),
+a PHY's management registers.  This module only describes; it knows nothing of the engine and imports nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = ["ACCESS", "Access", "Field", "Register", "RegisterError", "Reserved", "Reset", "State", "Table"]
+
+
+class RegisterError(ValueError):
+    """A register table contradicts itself; the message names the register and what was expected."""
+
+
+class Reset(Enum):
+    """The three resets, by name."""
+
+    POWER = 0  #: power-on, LAN_PWR_GOOD: everything
+    BUS = 1  #: RST# or a function level reset
+    SOFT = 2  #: the card's own reset bits
+
+
+class State(Enum):
+    """How far a field is modelled."""
+
+    MODELLED = "modelled"  #: has its effect
+    STORED = "stored"  #: keeps its value; the effect lies outside what a model can show (LED drive, cable length)
+    RESERVED = "reserved"  #: reserved by the data sheet
+    UNDOCUMENTED = "undocumented"  #: drivers use it, the data sheet does not tell
+    UNMODELLED = "unmodelled"  #: documented, effect missing: every use is counted
+
+
+@dataclass(frozen=True)
+class Access:
+    """What an access word means, as which of a field's bits take part in each rule."""
+
+    read: bool = True  #: a read shows the stored value (else 0)
+    write: bool = False  #: a write stores the value
+    w1c: bool = False  #: writing 1 clears
+    w1s: bool = False  #: writing 1 sets
+    rc: bool = False  #: reading clears
+    trigger: bool = False  #: writing 1 starts an action; the bit itself is never stored
+    meaning: str = ""
+
+
+ACCESS: Mapping[str, Access] = MappingProxyType(
+    {
+        "rw": Access(write=True, meaning="read and write"),
+        "ro": Access(meaning="read only; the card sets it"),
+        "wo": Access(read=False, write=True, meaning="write only; reads as 0"),
+        "w1c": Access(w1c=True, meaning="read; writing 1 clears"),
+        "w1s": Access(w1s=True, meaning="read; writing 1 sets"),
+        "wo1c": Access(read=False, w1c=True, meaning="writing 1 clears; reads as 0"),
+        "wo1s": Access(read=False, w1s=True, meaning="writing 1 sets; reads as 0"),
+        "rc": Access(rc=True, meaning="read only; reading clears"),
+        "rc_w1c": Access(rc=True, w1c=True, meaning="reading clears; writing 1 clears"),
+        "rc_rw": Access(rc=True, write=True, meaning="read and write; reading clears"),
+        "sc": Access(read=False, trigger=True, meaning="writing 1 starts an action; reads as 0 (self-clearing)"),
+        "rsvd": Access(meaning="reserved; reads as its reset value, writes are ignored"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Some bits of a register.
+
+    name:    the data sheet's name.
+    bit:     number of the lowest bit.
+    width:   number of bits.
+    access:  a word of `ACCESS`.
+    reset:   value after power-on; None where the data sheet leaves it undefined (filled from a seed at power-on).
+    keeps:   the resets that leave the field alone (never POWER).
+    """
+
+    name: str
+    bit: int
+    width: int = 1
+    access: str = "rw"
+    reset: int | None = 0
+    doc: str = ""
+    state: State = State.MODELLED
+    keeps: frozenset[Reset] = frozenset()
+    values: Mapping[int, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def mask(self) -> int:
+        """The field's bits, in place."""
+        return ((1 << self.width) - 1) << self.bit
+
+
+def Reserved(bit: int, width: int = 1, *, reset: int = 0) -> Field:  # noqa: N802 (reads as a kind of field)
+    """Bits that the data sheet reserves: they read as `reset` and ignore writes."""
+    return Field("", bit, width, "rsvd", reset, "Reserved", State.RESERVED)
+
+
+@dataclass(frozen=True)
+class Register:
+    """One register, or an array of equal ones.
+
+    name:     the data sheet's name; elements of an array are `NAME[i]`.
+    offset:   byte offset in its space (for a PHY or CSR table: the register number).
+    doc:      one line of meaning.
+    section:  where the data sheet says so.
+    fields:   every bit, lowest first, gaps written as `Reserved`.  Empty: one field over the whole register that has
+              `access`, `reset` and the register's name.
+    size:     bytes: 1, 2 or 4.
+    count, stride: an array of `count` elements `stride` bytes apart.
+    reset:    with `fields`: ignored; else the value after power-on, or one value for each element.
+    aliases:  further offsets that reach the same register (for an array: offsets of its first element).
+    cell:     name of the register whose storage this one shares (set/clear pairs such as IMS and IMC).
+    clears:   name of the register that a read of this one clears too (64-bit counters).
+    window:   (space, register that holds the offset): accesses go on to that space (IODATA).
+    pages:    the register pages in which it is visible (NE2000); empty for all.
+    direction: "r" or "w" where reads and writes of an offset reach different registers; "rw" otherwise.
+    interrupt: an access may change the interrupt line.
+    """
+
+    name: str
+    offset: int
+    doc: str = ""
+    section: str = ""
+    fields: Sequence[Field] = ()
+    size: int = 4
+    count: int = 1
+    stride: int = 0
+    access: str = "rw"
+    reset: int | Sequence[int] | None = 0
+    state: State = State.MODELLED
+    keeps: frozenset[Reset] = frozenset()
+    aliases: Sequence[int] = ()
+    cell: str = ""
+    clears: str = ""
+    window: tuple[str, str] | None = None
+    pages: Sequence[int] = ()
+    direction: Literal["r", "w", "rw"] = "rw"
+    interrupt: bool = False
+
+    def __post_init__(self) -> None:
+        if self.size not in (1, 2, 4):
+            raise RegisterError(f"{self.name}: size is {self.size}; expected 1, 2 or 4 bytes")
+        if self.count < 1:
+            raise RegisterError(f"{self.name}: count is {self.count}; expected at least 1")
+        if not self.stride:
+            object.__setattr__(self, "stride", self.size)
+        if self.stride < self.size:
+            raise RegisterError(f"{self.name}: stride {self.stride} is less than its size {self.size}")
+        if not isinstance(self.reset, (int, type(None))) and len(self.reset) != self.count:
+            raise RegisterError(f"{self.name}: {len(self.reset)} reset values for {self.count} elements")
+        if not self.fields:
+            reset = self.reset if isinstance(self.reset, (int, type(None))) else 0
+            whole = Field(self.name, 0, 8 * self.size, self.access, reset, self.doc, self.state, self.keeps)
+            object.__setattr__(self, "fields", (whole,))
+        self._check_fields()
+
+    def _check_fields(self) -> None:
+        expected = 0
+        for f in self.fields:
+            where = f"{self.name}.{f.name or 'reserved'}"
+            if f.access not in ACCESS:
+                raise RegisterError(f"{where}: access word {f.access!r}; expected one of {', '.join(ACCESS)}")
+            if f.width < 1:
+                raise RegisterError(f"{where}: width is {f.width}; expected at least 1 bit")
+            if f.bit < expected:
+                raise RegisterError(f"{where}: bit {f.bit} is described twice (fields go from the lowest bit up)")
+            if f.bit > expected:
+                raise RegisterError(f"{where}: bits {expected}..{f.bit - 1} before it are not described")
+            if f.reset is not None and f.reset >> f.width:
+                raise RegisterError(f"{where}: reset {f.reset:#x} does not fit into {f.width} bits")
+            if Reset.POWER in f.keeps:
+                raise RegisterError(f"{where}: nothing survives power-on")
+            expected = f.bit + f.width
+        if expected != 8 * self.size:
+            raise RegisterError(f"{self.name}: describes {expected} bits; expected {8 * self.size}")
+        names = [f.name for f in self.fields if f.name]
+        if len(names) != len(set(names)):
+            raise RegisterError(f"{self.name}: a field name occurs twice in {', '.join(names)}")
+
+    def visible(self, page: int, direction: str) -> bool:
+        """Whether an access in `page` going in `direction` ("r" or "w") reaches this register."""
+        return (not self.pages or page in self.pages) and direction in self.direction
+
+    def mask(self, rule: str) -> int:
+        """Bits whose access word takes part in `rule` (an attribute name of `Access`)."""
+        return sum(f.mask for f in self.fields if getattr(ACCESS[f.access], rule))
+
+    def mask_of(self, state: State) -> int:
+        """Bits that are modelled as `state` says."""
+        return sum(f.mask for f in self.fields if f.state is state)
+
+    def kept(self, reset: Reset) -> int:
+        """Bits that `reset` leaves alone."""
+        return sum(f.mask for f in self.fields if reset in f.keeps)
+
+    @property
+    def undefined(self) -> int:
+        """Bits that the data sheet leaves undefined at power-on."""
+        return sum(f.mask for f in self.fields if f.reset is None)
+
+    def reset_value(self, index: int = 0) -> int:
+        """Value after power-on of element `index` (undefined bits as 0)."""
+        if isinstance(self.reset, Sequence):
+            return self.reset[index]
+        return sum((f.reset or 0) << f.bit for f in self.fields)
+
+    def field(self, name: str) -> Field:
+        """The field called `name`; KeyError with the known names if there is none."""
+        for f in self.fields:
+            if f.name == name:
+                return f
+        raise KeyError(f"{self.name} has no field {name!r}; it has {', '.join(f.name for f in self.fields if f.name)}")
+
+    def decode(self, value: int) -> dict[str, int]:
+        """The value of each named field in `value`."""
+        return {f.name: (value & f.mask) >> f.bit for f in self.fields if f.name}
+
+    def describe(self, value: int) -> str:
+        """`value` in words: the names of set flags, `NAME=value` of wider fields that are not 0."""
+        words = []
+        for f in self.fields:
+            part = (value & f.mask) >> f.bit
+            if not part or (not f.name and f.state is State.RESERVED and part == f.reset):
+                continue
+            name = f.name or f"reserved[{f.bit + f.width - 1}:{f.bit}]"
+            words.append(name if f.width == 1 else f"{name}={f.values.get(part, f'{part:#x}')}")
+        return " ".join(words)
+
+    def element_name(self, index: int) -> str:
+        """`NAME`, or `NAME[index]` for an array."""
+        return self.name if self.count == 1 else f"{self.name}[{index}]"
+
+
+@dataclass(frozen=True)
+class Table:
+    """All registers of one address space, checked when built.
+
+    name:     what the space is called (`mmio`, `io`, `config`, `csr`).
+    size:     bytes of the space (for a BAR: a power of two).
+    registers: the registers; they may not overlap within a page and direction.
+    widths:   access sizes, in bytes, that the data sheet allows; others work by byte enables and are findings.
+    unmapped: the byte that an access to no register reads.
+    pages:    number of register pages.
+    """
+
+    name: str
+    size: int
+    registers: Sequence[Register]
+    widths: Sequence[int] = (1, 2, 4)
+    unmapped: int = 0x00
+    pages: int = 1
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "registers", tuple(self.registers))
+        names = self.by_name
+        if len(names) != len(self.registers):
+            twice = [r.name for i, r in enumerate(self.registers) if r.name in {q.name for q in self.registers[:i]}]
+            raise RegisterError(f"table {self.name}: {', '.join(twice)} described twice")
+        for register in self.registers:
+            for attribute in ("cell", "clears"):
+                other = getattr(register, attribute)
+                if other and other not in names:
+                    raise RegisterError(f"{register.name}: {attribute}={other!r} is no register of table {self.name}")
+            if register.cell and names[register.cell].count != register.count:
+                raise RegisterError(f"{register.name}: shares the cells of {register.cell}, which has another count")
+        self._check_overlaps()
+
+    def _check_overlaps(self) -> None:
+        for direction in "rw":
+            for page in range(self.pages):
+                end, last = 0, ""
+                for begin, length, register in sorted(self._extents(page, direction), key=lambda e: e[0]):
+                    if begin < 0 or begin + length > self.size:
+                        raise RegisterError(
+                            f"{register.name} at {begin:#x} lies outside the {self.size:#x} bytes of table {self.name}"
+                        )
+                    if begin < end:
+                        raise RegisterError(f"{register.name} at {begin:#x} overlaps {last}")
+                    end, last = begin + length, register.name
+
+    def _extents(self, page: int, direction: str) -> Iterator[tuple[int, int, Register]]:
+        """(first byte, bytes, register) of everything visible; a dense array is one extent."""
+        for register in self.registers:
+            if not register.visible(page, direction):
+                continue
+            for base in (register.offset, *register.aliases):
+                if register.stride == register.size:
+                    yield base, register.count * register.size, register
+                else:
+                    for index in range(register.count):
+                        yield base + index * register.stride, register.size, register
+
+    def placements(self, page: int = 0, direction: str = "r") -> Iterator[tuple[Register, int]]:
+        """Every (register, byte offset of one element) that is visible in `page` for `direction`, aliases included."""
+        for register in self.registers:
+            if not register.visible(page, direction):
+                continue
+            for base in (register.offset, *register.aliases):
+                for index in range(register.count):
+                    yield register, base + index * register.stride
+
+    @cached_property
+    def by_name(self) -> dict[str, Register]:
+        """Registers by name."""
+        return {r.name: r for r in self.registers}
+
+    def __getitem__(self, name: str) -> Register:
+        try:
+            return self.by_name[name]
+        except KeyError:
+            raise KeyError(f"table {self.name} has no register {name!r}") from None
+
+    def __iter__(self) -> Iterator[Register]:
+        return iter(self.registers)
+
+    def with_resets(self, values: Mapping[str, int]) -> Table:
+        """A copy whose named registers come up with other values (an identity of the same family).
+
+        Each value replaces the whole reset value of the register; bits of undefined fields become defined.
+        """
+        changed = []
+        for register in self.registers:
+            if register.name in values:
+                value = values[register.name]
+                fields = [replace(f, reset=(value & f.mask) >> f.bit) for f in register.fields]
+                register = replace(register, fields=fields)
+            changed.append(register)
+        unknown = set(values) - set(self.by_name)
+        if unknown:
+            raise RegisterError(f"table {self.name} has no register {', '.join(sorted(unknown))}")
+        return replace(self, registers=changed)
+
+
+def flags(names: Iterable[str], *, first: int = 0, access: str = "rw", keeps: frozenset[Reset] = frozenset()) -> list[Field]:
+    """One-bit fields in ascending order from bit `first`; an empty name reserves the bit."""
+    return [
+        Field(name, first + i, 1, access, keeps=keeps) if name else Reserved(first + i) for i, name in enumerate(names)
+    ]
