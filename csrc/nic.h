@@ -120,6 +120,23 @@ bool nic_port_loop(nic_port *port, const nic_frame *frame);
 /* The receive ring has room: hands over held frames (not from inside receive(): sets work, done by nic_run_work). */
 void nic_port_ready(nic_port *port);
 
+/* ------------------------------------------------------------------ loop (loop.c) */
+
+/* A file descriptor on a loop.  ready() may remove the source and free it. */
+typedef struct nic_source nic_source;
+struct nic_source {
+    int fd;
+    uint32_t events; /* EPOLLIN, EPOLLOUT ... */
+    void (*ready)(nic_source *source, uint32_t events);
+    void *owner;
+};
+
+/* All return 0 or an errno.  A source is known by its address; adding twice or removing what is absent is harmless. */
+int nic_loop_add(nic_loop *loop, nic_source *source);
+int nic_loop_modify(nic_loop *loop, nic_source *source, uint32_t events);
+void nic_loop_remove(nic_loop *loop, nic_source *source);
+void nic_loop_wake(nic_loop *loop); /* the next turn does not wait: work was left from inside a callback */
+
 /* ------------------------------------------------------------------ register rows (registers.c) */
 
 /* What a hook may ask about the access that called it. */
