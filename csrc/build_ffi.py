@@ -43,7 +43,7 @@ def flags() -> list[str]:
 
 
 ffi = FFI()
-ffi.cdef("struct nic_access;\n" + declarations() + CALLBACKS)
+ffi.cdef(declarations() + CALLBACKS)
 ffi.set_source(
     "nicemu._engine",
     "\n".join(['#include "nic.h"', *(f'#include "{p.name}"' for p in APIS if p.name != "nic_api.h")]),

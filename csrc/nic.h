@@ -22,11 +22,22 @@
 
 #define NIC_UNUSED __attribute__((unused))
 #define NIC_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define NIC_LIKELY(x) __builtin_expect(!!(x), 1)
+#define NIC_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+typedef struct nic_trace nic_trace;
+extern nic_python nic_py; /* calls into Python (device.c) */
 
 /* ------------------------------------------------------------------ guest memory (memory.c) */
 
 /* A pointer to guest memory [address, address + length) if one mapped region holds all of it, else NULL. */
 void *nic_memory_map(nic_memory *memory, uint64_t address, uint64_t length, bool write);
+
+/* A region behind two functions (0: done), for memory that cannot be mapped. */
+typedef int (*nic_memory_read_fn)(void *context, uint64_t address, void *buffer, size_t length);
+typedef int (*nic_memory_write_fn)(void *context, uint64_t address, const void *buffer, size_t length);
+int nic_memory_add_callbacks(nic_memory *memory, uint64_t address, uint64_t length, nic_memory_read_fn read,
+                             nic_memory_write_fn write, void *context, int access);
 
 /* ------------------------------------------------------------------ frames */
 
@@ -97,8 +108,13 @@ typedef struct nic_queue {
     uint32_t frames;
 } nic_queue;
 
+enum { NIC_INBOUND_BYTES = 1 << 20 };
+
 bool nic_queue_init(nic_queue *queue, uint32_t size);
 void nic_queue_free(nic_queue *queue);
+void nic_queue_clear(nic_queue *queue);
+size_t nic_queue_save(const nic_queue *queue, void *buffer, size_t size);  /* records; returns the bytes needed */
+int nic_queue_load(nic_queue *queue, const void *records, size_t size);    /* EINVAL: malformed; nothing changed */
 bool nic_queue_push(nic_queue *queue, const nic_frame *frame);              /* false: no room */
 const uint8_t *nic_queue_peek(nic_queue *queue, uint32_t *length);          /* NULL: empty; contiguous */
 void nic_queue_pop(nic_queue *queue);
@@ -108,7 +124,7 @@ struct nic_port {
     nic_backend *backend; /* NULL: nothing plugged in; frames sent are counted and gone */
     nic_queue inbound;
     bool hold;            /* a full ring holds frames back (lossless) instead of dropping them (silicon) */
-    bool link_up;         /* cable in and far side there */
+    bool cable;           /* plugged in (set_link) */
     nic_port_counters counters;
 };
 
@@ -119,6 +135,11 @@ size_t nic_port_send(nic_port *port, const nic_frame *frames, size_t count);
 bool nic_port_loop(nic_port *port, const nic_frame *frame);
 /* The receive ring has room: hands over held frames (not from inside receive(): sets work, done by nic_run_work). */
 void nic_port_ready(nic_port *port);
+void nic_port_drain(nic_port *port); /* hands held frames to the card (device.c) */
+/* From a backend: frames arrive, the far side comes or goes, a short send may be repeated (port.c). */
+size_t nic_port_receive(nic_port *port, const nic_frame *frames, size_t count);
+void nic_port_link_changed(nic_port *port);
+void nic_port_writable(nic_port *port);
 
 /* ------------------------------------------------------------------ loop (loop.c) */
 
@@ -135,17 +156,18 @@ struct nic_source {
 int nic_loop_add(nic_loop *loop, nic_source *source);
 int nic_loop_modify(nic_loop *loop, nic_source *source, uint32_t events);
 void nic_loop_remove(nic_loop *loop, nic_source *source);
+void nic_loop_deadline(nic_loop *loop, uint64_t deadline); /* a timer was set: what fileno() waits for may be earlier */
 void nic_loop_wake(nic_loop *loop); /* the next turn does not wait: work was left from inside a callback */
 
 /* ------------------------------------------------------------------ register rows (registers.c) */
 
 /* What a hook may ask about the access that called it. */
-typedef struct nic_access {
+struct nic_access {
     uint32_t index;  /* element of an array register */
     uint32_t enable; /* bits inside the enabled bytes */
     uint32_t value;  /* a write: the raw value, before any mask */
     uint32_t old;    /* a write: the stored value before it */
-} nic_access;
+};
 
 /* Returns the value that the read yields (before the write-only mask); clearing on read follows by the row. */
 typedef uint32_t (*nic_read_hook)(nic_device *device, const nic_row *row, const nic_access *access);
@@ -219,6 +241,16 @@ typedef struct nic_timer {
     void (*expired)(nic_device *device); /* NULL: a Python timer */
 } nic_timer;
 
+/* Where the interrupt pin and messages lead (interrupt.c). */
+typedef struct nic_interrupt {
+    bool level;      /* what the card asserts */
+    bool pin;        /* what is on the pin: level, not disabled in COMMAND, no MSI */
+    bool masked;     /* INTx: the host has not asked to hear of it again since the last firing */
+    bool msi;        /* MSI is enabled */
+    int fd[2];       /* eventfds of INTx and MSI, or -1 */
+    void *python;    /* sink of nic_py.interrupt, or NULL */
+} nic_interrupt;
+
 struct nic_device {
     const nic_model *model;
     const nic_card *card_ops;
@@ -233,7 +265,7 @@ struct nic_device {
     bool working;                /* inside nic_run_work: no re-entry */
     bool deferred;               /* the host runs nic_run_work itself, after it has replied */
     bool bus_master;
-    bool memory_enabled, io_enabled;
+    uint8_t space_disabled;      /* bit by space: gated off in COMMAND */
     int profile;                 /* NIC_PROFILE_* */
     uint64_t random;             /* state of the seeded generator (undefined resets, chaos) */
     uint8_t page[NIC_SPACES];    /* selected register page of each space */
@@ -263,6 +295,11 @@ static inline void *nic_dma_map(nic_device *device, uint64_t address, uint64_t l
     return device->bus_master ? nic_memory_map(device->memory, address, length, write) : NULL;
 }
 
+/* Clocks know their devices (clock.c). */
+void nic_clock_join(nic_clock *clock, nic_device *device);
+void nic_clock_leave(nic_clock *clock, nic_device *device);
+bool nic_clock_is_virtual(const nic_clock *clock);
+
 /* Timers: `timer` is the index in the card's timer table. */
 uint64_t nic_now(const nic_device *device);
 void nic_timer_set(nic_device *device, uint32_t timer, uint64_t deadline); /* absolute, ns */
@@ -271,6 +308,14 @@ bool nic_timer_armed(const nic_device *device, uint32_t timer);
 
 /* The interrupt line (level) of INTx, or one MSI message for each rise. */
 void nic_interrupt_set(nic_device *device, bool level);
+
+/* Adds to a trace ring; the oldest entry is overwritten, and counted, when it is full. */
+struct nic_trace {
+    uint32_t size; /* entries */
+    uint64_t head, tail, lost;
+    nic_trace_entry entries[];
+};
+void nic_trace_put(nic_trace *trace, const nic_trace_entry *entry);
 
 /* A rule of the data sheet was broken: counted, and kept (rate-limited) with two values for the report. */
 void nic_find(nic_device *device, uint32_t rule, uint64_t first, uint64_t second);

@@ -12,6 +12,7 @@ typedef struct nic_clock nic_clock;
 typedef struct nic_loop nic_loop;
 typedef struct nic_backend nic_backend;
 typedef struct nic_port nic_port;
+typedef struct nic_access nic_access;
 
 /* ---------------------------------------------------------------- register rows, compiled from the Python tables */
 
@@ -42,8 +43,8 @@ struct nic_row {             /* one register, or one array of equal registers */
     uint32_t reserved;       /* writing other than the reset value is reported */
     uint32_t unmodelled;     /* every use is counted */
     uint32_t window_space, window_cell;
-    uint32_t (*read_hook)(nic_device *, const nic_row *, const struct nic_access *);
-    void (*write_hook)(nic_device *, const nic_row *, const struct nic_access *);
+    uint32_t (*read_hook)(nic_device *, const nic_row *, const nic_access *);
+    void (*write_hook)(nic_device *, const nic_row *, const nic_access *);
 };
 
 typedef struct nic_slot {    /* what an offset reaches; one for each granule of a space */
@@ -58,6 +59,7 @@ typedef struct nic_space {
     uint8_t granule;         /* log2 of the bytes of a granule */
     uint8_t widths;          /* access sizes that the data sheet allows: bits 1, 2, 4, 8 */
     uint8_t unmapped;        /* what a byte of nothing reads */
+    uint8_t io;              /* an I/O BAR: decoded when COMMAND enables I/O, else when it enables memory */
     const nic_slot *read[4]; /* by page */
     const nic_slot *write[4];
 } nic_space;
@@ -192,14 +194,17 @@ void nic_clock_run(nic_clock *clock);                 /* runs what is due */
 /* ---------------------------------------------------------------- models and devices */
 
 const nic_card *nic_card_find(const char *name);
-int nic_model_link(nic_model *model); /* gives rows the card's C hooks; ENOENT: a hook names no row of the model */
+/* Gives a row the card's C hooks; returns 1 if there is one for reads, 2 for writes, 3 for both, 0 for none. */
+int nic_model_link_hook(nic_model *model, uint32_t row, const char *space, const char *name);
+/* Name of the n-th C hook and its space, so that Python can tell that every hook found its row; false: no more. */
+bool nic_card_hook(const nic_card *card, uint32_t n, const char **space, const char **name);
 
 nic_device *nic_device_new(const nic_model *model, nic_memory *memory, nic_clock *clock, uint64_t seed);
 void nic_device_free(nic_device *device);
 void nic_device_set_python(nic_device *device, void *python);
 void nic_device_set_profile(nic_device *device, int profile);
 void nic_device_set_deferred(nic_device *device, bool deferred);
-void nic_device_set_deliver(nic_device *device, bool hold);
+void nic_device_set_hold(nic_device *device, bool hold); /* a full ring holds frames back instead of dropping */
 void nic_reset(nic_device *device, int kind);
 uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t size);
 void nic_write(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size);

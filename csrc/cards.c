@@ -1,0 +1,6 @@
+/* The cards that are built in. */
+#include "nic.h"
+
+extern const nic_card e1000_card;
+
+const nic_card *const nic_cards[] = {&e1000_card, NULL};

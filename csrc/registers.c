@@ -1,0 +1,191 @@
+/*
+ * Executes register rows: an access of any size at any offset is cut into the registers that it touches, and each
+ * register obeys the masks of its row with the byte enables of the access.
+ */
+#include "nic.h"
+
+#include <string.h>
+
+static const nic_slot no_slot = {0, 0, 0};
+
+static inline const nic_slot *slot_at(const nic_space *space, const nic_slot *slots, uint64_t offset)
+{
+    uint64_t granule = offset >> space->granule;
+    return NIC_LIKELY(slots && granule < space->slots) ? &slots[granule] : &no_slot;
+}
+
+static inline uint32_t ones(uint32_t bytes) { return bytes >= 4 ? 0xffffffff : (1u << (8 * bytes)) - 1; }
+
+static void trace(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size, bool write);
+
+/* ------------------------------------------------------------------ one register */
+
+static void after_access(nic_device *device, const nic_row *row)
+{
+    if (row->flags & NIC_ROW_INTERRUPT)
+        device->card_ops->interrupt(device);
+}
+
+static uint32_t row_read(nic_device *device, const nic_row *row, uint32_t index, uint32_t enable)
+{
+    uint32_t *cell = &device->cells[row->cell + index];
+    uint32_t value = *cell;
+    nic_access access = {.index = index, .enable = enable};
+    if (row->flags & NIC_ROW_WINDOW) {
+        uint64_t offset = device->cells[row->window_cell];
+        if (row->window_space == row->space)
+            return 0;
+        return (uint32_t)nic_read(device, row->window_space, offset, row->size);
+    }
+    if (row->read_hook)
+        value = row->read_hook(device, row, &access);
+    else if (row->flags & NIC_ROW_PYTHON_READ && device->python && nic_py.read)
+        value = nic_py.read(device->python, row->id, index, enable, value);
+    *cell &= ~(row->rc & enable);
+    if (row->clears != NIC_NO_CELL)
+        device->cells[row->clears + index] = 0;
+    if (NIC_UNLIKELY(row->unmodelled & enable))
+        device->counters.unmodelled_uses++;
+    after_access(device, row);
+    return value & row->read;
+}
+
+static void row_write(nic_device *device, const nic_row *row, uint32_t index, uint32_t value, uint32_t enable)
+{
+    uint32_t *cell = &device->cells[row->cell + index];
+    uint32_t old = *cell, stored = row->write & enable;
+    if (row->flags & NIC_ROW_WINDOW) {
+        uint64_t offset = device->cells[row->window_cell];
+        if (row->window_space != row->space)
+            nic_write(device, row->window_space, offset, value, row->size);
+        return;
+    }
+    uint32_t new = (old & ~stored) | (value & stored);
+    new |= value & row->w1s & enable;
+    new &= ~(value & row->w1c & enable);
+    *cell = new;
+    if (NIC_UNLIKELY((value ^ old) & row->reserved & enable))
+        device->counters.reserved_writes++;
+    if (NIC_UNLIKELY((value ^ old) & row->unmodelled & enable))
+        device->counters.unmodelled_uses++;
+    if (row->write_hook) {
+        nic_access access = {.index = index, .enable = enable, .value = value & enable, .old = old};
+        row->write_hook(device, row, &access);
+    }
+    if (row->flags & NIC_ROW_PYTHON_WRITE && device->python && nic_py.write)
+        nic_py.write(device->python, row->id, index, enable, value & enable, old);
+    after_access(device, row);
+}
+
+/* ------------------------------------------------------------------ one access */
+
+/* A disabled BAR does not answer: reads are all ones, writes vanish (PCI Local Bus 3.0, 6.2.2). */
+static bool gated(nic_device *device, uint32_t space)
+{
+    if (space == NIC_SPACE_CONFIG || device->model->pci.command == NIC_NO_CELL)
+        return false;
+    return device->space_disabled >> space & 1;
+}
+
+uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t size)
+{
+    const nic_model *model = device->model;
+    if (space >= NIC_SPACES || offset >= model->spaces[space].size || size < 1 || size > 8 || gated(device, space)) {
+        device->counters.gated_accesses++;
+        return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
+    }
+    const nic_space *s = &model->spaces[space];
+    const nic_slot *slots = s->read[device->page[space]];
+    device->counters.reads++;
+    if (NIC_UNLIKELY(!(s->widths & size)))
+        device->counters.odd_widths++;
+    uint64_t result = 0;
+    for (uint32_t done = 0; done < size;) {
+        const nic_slot *slot = slot_at(s, slots, offset + done);
+        uint32_t part = 1, value = s->unmapped;
+        if (slot->row) {
+            const nic_row *row = &model->rows[slot->row - 1];
+            uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
+            part = row->size - first < size - done ? row->size - first : size - done;
+            value = row_read(device, row, slot->index, ones(part) << (8 * first)) >> (8 * first) & ones(part);
+        } else {
+            device->counters.unmapped_accesses++;
+        }
+        result |= (uint64_t)value << (8 * done);
+        done += part;
+    }
+    if (NIC_UNLIKELY(device->trace))
+        trace(device, space, offset, result, size, false);
+    if (NIC_UNLIKELY(device->work) && !device->deferred)
+        nic_run_work(device);
+    return result;
+}
+
+static void write_registers(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size)
+{
+    const nic_model *model = device->model;
+    const nic_space *s = &model->spaces[space];
+    for (uint32_t done = 0; done < size;) {
+        /* The page is read anew: a spanning write may change it on its way. */
+        const nic_slot *slot = slot_at(s, s->write[device->page[space]], offset + done);
+        uint32_t part = 1;
+        if (slot->row) {
+            const nic_row *row = &model->rows[slot->row - 1];
+            uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
+            part = row->size - first < size - done ? row->size - first : size - done;
+            row_write(device, row, slot->index, (uint32_t)(value >> (8 * done)) << (8 * first),
+                      ones(part) << (8 * first));
+        } else {
+            device->counters.unmapped_accesses++;
+        }
+        done += part;
+    }
+}
+
+void nic_write(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size)
+{
+    const nic_model *model = device->model;
+    if (space >= NIC_SPACES || offset >= model->spaces[space].size || size < 1 || size > 8 || gated(device, space)) {
+        device->counters.gated_accesses++;
+        return;
+    }
+    device->counters.writes++;
+    if (NIC_UNLIKELY(!(model->spaces[space].widths & size)))
+        device->counters.odd_widths++;
+    if (NIC_UNLIKELY(device->trace))
+        trace(device, space, offset, value, size, true);
+    write_registers(device, space, offset, value, size);
+    if (device->work && !device->deferred)
+        nic_run_work(device);
+}
+
+void nic_read_repeat(nic_device *device, uint32_t space, uint64_t offset, uint32_t size, void *buffer, size_t count)
+{
+    uint8_t *to = buffer;
+    for (; count; count--, to += size) {
+        uint64_t value = nic_read(device, space, offset, size);
+        memcpy(to, &value, size); /* the hosts that this engine is built for are little-endian, as PCI is */
+    }
+}
+
+void nic_write_repeat(nic_device *device, uint32_t space, uint64_t offset, uint32_t size, const void *buffer,
+                      size_t count)
+{
+    const uint8_t *from = buffer;
+    for (; count; count--, from += size) {
+        uint64_t value = 0;
+        memcpy(&value, from, size);
+        nic_write(device, space, offset, value, size);
+    }
+}
+
+/* ------------------------------------------------------------------ trace */
+
+static void trace(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size, bool write)
+{
+    const nic_space *s = &device->model->spaces[space];
+    const nic_slot *slot = slot_at(s, (write ? s->write : s->read)[device->page[space]], offset);
+    nic_trace_put(device->trace, &(nic_trace_entry){.time = nic_now(device), .space = space, .offset = (uint32_t)offset,
+                                                    .row = slot->row, .index = slot->index, .value = value,
+                                                    .size = (uint8_t)size, .write = write});
+}
