@@ -59,6 +59,7 @@ typedef struct nic_space {
     uint8_t granule;         /* log2 of the bytes of a granule */
     uint8_t widths;          /* access sizes that the data sheet allows: bits 1, 2, 4, 8 */
     uint8_t unmapped;        /* what a byte of nothing reads */
+    uint8_t whole;           /* registers take no part: a partial write is ignored, a partial read acts on all of it */
     uint8_t io;              /* an I/O BAR: decoded when COMMAND enables I/O, else when it enables memory */
     const nic_slot *read[4]; /* by page */
     const nic_slot *write[4];

@@ -107,7 +107,8 @@ uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t 
             const nic_row *row = &model->rows[slot->row - 1];
             uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
             part = row->size - first < size - done ? row->size - first : size - done;
-            value = row_read(device, row, slot->index, ones(part) << (8 * first)) >> (8 * first) & ones(part);
+            uint32_t enable = s->whole ? ones(row->size) : ones(part) << (8 * first);
+            value = row_read(device, row, slot->index, enable) >> (8 * first) & ones(part);
         } else {
             device->counters.unmapped_accesses++;
         }
@@ -133,8 +134,9 @@ static void write_registers(nic_device *device, uint32_t space, uint64_t offset,
             const nic_row *row = &model->rows[slot->row - 1];
             uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
             part = row->size - first < size - done ? row->size - first : size - done;
-            row_write(device, row, slot->index, (uint32_t)(value >> (8 * done)) << (8 * first),
-                      ones(part) << (8 * first));
+            if (!s->whole || part == row->size)
+                row_write(device, row, slot->index, (uint32_t)(value >> (8 * done)) << (8 * first),
+                          ones(part) << (8 * first));
         } else {
             device->counters.unmapped_accesses++;
         }

@@ -248,7 +248,10 @@ class Table:
     name:     what the space is called (`mmio`, `io`, `config`, `csr`).
     size:     bytes of the space (for a BAR: a power of two).
     registers: the registers; they may not overlap within a page and direction.
-    widths:   access sizes, in bytes, that the data sheet allows; others work by byte enables and are findings.
+    widths:   access sizes, in bytes, that the data sheet allows; others are counted.
+    whole:    a partial write of a register is ignored and a partial read has the side effects of a full one
+              (8254x SDM 13.2); otherwise only the bytes that were accessed are affected.
+    io:       an I/O BAR, decoded when COMMAND enables I/O space.
     unmapped: the byte that an access to no register reads.
     pages:    number of register pages.
     """
@@ -257,6 +260,8 @@ class Table:
     size: int
     registers: Sequence[Register]
     widths: Sequence[int] = (1, 2, 4)
+    whole: bool = False
+    io: bool = False
     unmapped: int = 0x00
     pages: int = 1
     doc: str = ""
