@@ -1,0 +1,1 @@
+"""Conformance: unmodified operating systems and QEMU itself judge the cards from outside."""
