@@ -1,0 +1,94 @@
+/*
+ * The backends as Python sees them; the rules of nic_api.h hold.  Addresses are in host byte order.
+ */
+#ifndef NICEMU_BACKENDS_API_H
+#define NICEMU_BACKENDS_API_H
+
+typedef struct nic_backend nic_backend;
+typedef struct nic_hub nic_hub;
+
+/* ---------------------------------------------------------------- every backend */
+
+bool nic_backend_is_up(const nic_backend *backend);
+bool nic_backend_in_use(const nic_backend *backend); /* a card or a wrapper is above it */
+void nic_backend_poll_chain(nic_backend *backend);   /* one turn for it and what it wraps, without a card or a loop */
+
+/* ---------------------------------------------------------------- pair, hub */
+
+/* Two ends of one cable; returns 0 or ENOMEM.  Each end is freed by itself; the other then loses its link. */
+int nic_pair_new(nic_backend **first, nic_backend **second);
+
+nic_hub *nic_hub_new(void);
+nic_backend *nic_hub_port(nic_hub *hub); /* wrap a backend with it, or put a card on it */
+void nic_hub_free(nic_hub *hub);         /* its ports may be freed before or after */
+
+/* ---------------------------------------------------------------- pcap */
+
+enum { NIC_PCAP_CLASSIC = 0, NIC_PCAP_NG = 1 };
+
+/* Takes over fd (also when it fails) and writes the file's header.  start: wall time of device time 0, in ns, or -1:
+ * such that the first record has the time of day.  On failure NULL, and errno in *error. */
+nic_backend *nic_pcap_new(int fd, int format, uint32_t snaplen, int64_t start, int *error);
+int nic_pcap_error(const nic_backend *backend);           /* errno that ended the dump, or 0 */
+uint64_t nic_pcap_records(const nic_backend *backend);    /* whole records in the file */
+
+/* ---------------------------------------------------------------- the strict filter in front of libslirp */
+
+enum { /* why a frame of the guest was refused */
+    NIC_FILTER_PASS = 0,
+    NIC_FILTER_SHORT,        /* no room for the headers it claims to have */
+    NIC_FILTER_OVERSIZE,     /* longer than the MTU and an Ethernet header */
+    NIC_FILTER_ETHERTYPE,    /* neither ARP nor IPv4 nor IPv6 */
+    NIC_FILTER_ARP,          /* not an Ethernet/IPv4 request or reply */
+    NIC_FILTER_IP_VERSION,   /* contradicts the EtherType */
+    NIC_FILTER_IP_OPTIONS,   /* IPv4 header length other than 20 */
+    NIC_FILTER_IP_LENGTH,    /* total or payload length beyond the frame, or below the header */
+    NIC_FILTER_FRAGMENT,
+    NIC_FILTER_PROTOCOL,     /* neither TCP nor UDP nor ICMP */
+    NIC_FILTER_TCP_HEADER,   /* data offset below 5 or beyond the packet */
+    NIC_FILTER_UDP_LENGTH,   /* below 8 or beyond the packet */
+    NIC_FILTER_ICMP_LENGTH,  /* shorter than its type demands */
+    NIC_FILTER_BOOTP_LENGTH, /* to a DHCP server, shorter than a DHCP message can be */
+    NIC_FILTER_REASONS,
+};
+const char *nic_filter_reason(int reason);
+/* Looks at a frame of `length` bytes, may rewrite it (urgent data) and shorten it (padding); a NIC_FILTER_* reason. */
+int nic_filter_frame(uint8_t *frame, uint32_t *length, uint32_t mtu, uint64_t *urgent_cleared);
+
+/* ---------------------------------------------------------------- user (libslirp) */
+
+typedef struct nic_user_config {
+    bool restricted, ipv4, ipv6;
+    uint32_t net, mask, host, dhcp_start, dns;
+    uint8_t prefix6[16], host6[16], dns6[16];
+    uint8_t prefix6_length;
+    const char *hostname, *tftp_server_name, *tftp, *bootfile, *domainname; /* NULL: none */
+    const char **dnssearch;                                               /* NULL-terminated, or NULL */
+} nic_user_config;
+
+typedef struct nic_user_counters {
+    uint64_t filter[16];      /* by NIC_FILTER_* reason; 0: passed */
+    uint64_t urgent_cleared;  /* TCP segments whose URG bit and pointer were cleared */
+    uint64_t guest_errors;    /* that libslirp reported */
+    uint64_t queue_full;      /* frames for the guest that found no room */
+    uint64_t holds;           /* times that the card had no room and the sockets were left alone */
+    uint64_t stalls;          /* times that a socket was ready and could not be served (no file descriptor left) */
+} nic_user_counters;
+
+const char *nic_user_version(void);      /* of the libslirp found, or NULL */
+const char *nic_user_load_error(void);   /* why nic_user_version is NULL, in the dynamic linker's words */
+/* NULL and an errno in *error: ENOENT no library, EINVAL libslirp refuses the configuration, ENOMEM, EMFILE. */
+nic_backend *nic_user_new(const nic_user_config *config, int *error);
+int nic_user_hostfwd_add(nic_backend *backend, bool udp, uint32_t host, uint16_t host_port, uint32_t guest,
+                         uint16_t guest_port); /* 0 or what bind says */
+int nic_user_hostfwd_remove(nic_backend *backend, bool udp, uint32_t host, uint16_t host_port); /* 0 or ENOENT */
+size_t nic_user_info(nic_backend *backend, char *text, size_t size); /* bytes of the whole text, without the NUL */
+const nic_user_counters *nic_user_get_counters(const nic_backend *backend);
+
+/* ---------------------------------------------------------------- python */
+
+/* What starts a call of the Python side's poll(): every turn, and a file descriptor (-1: none) that becomes ready. */
+int nic_python_backend_watch(nic_backend *backend, bool every_turn, int fd, uint32_t events);
+void nic_python_backend_set_link(nic_backend *backend, bool up);
+
+#endif
