@@ -9,8 +9,8 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-#: What Python sees; each is declarations only, so cffi reads it as it stands.
-APIS = sorted(HERE.glob("*_api.h"))
+#: What Python sees, the common types first; each is declarations only, so cffi reads it as it stands.
+APIS = sorted(HERE.glob("*_api.h"), key=lambda p: (p.name != "nic_api.h", p.name))
 SOURCES = sorted(p for p in HERE.glob("*.c"))
 
 CALLBACKS = """

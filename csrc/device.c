@@ -109,6 +109,7 @@ uint32_t *nic_device_cells(nic_device *device) { return device->cells; }
 nic_counters *nic_device_counters(nic_device *device) { return &device->counters; }
 nic_findings *nic_device_findings(nic_device *device) { return &device->findings; }
 nic_port_counters *nic_device_port_counters(nic_device *device) { return &device->port.counters; }
+void nic_set_resetting(nic_device *device, uint64_t until) { device->resetting_until = until; }
 void nic_tell_interrupt(nic_device *device) { device->card_ops->interrupt(device); }
 void nic_want(nic_device *device, uint32_t work) { nic_want_work(device, work); }
 uint64_t nic_device_random(const nic_device *device) { return device->random; }
@@ -196,12 +197,14 @@ bool nic_dma_read(nic_device *device, uint64_t address, void *buffer, size_t len
 {
     if (!device->bus_master) {
         device->counters.dma_blocked++;
+        nic_find_general(device, NIC_GENERAL_BUS_MASTER, address, length);
         return false;
     }
     device->counters.dma_reads++;
     if (nic_memory_read(device->memory, address, buffer, length))
         return true;
     device->counters.dma_errors++;
+    nic_find_general(device, NIC_GENERAL_DMA_UNMAPPED, address, length);
     return false;
 }
 
@@ -209,12 +212,14 @@ bool nic_dma_write(nic_device *device, uint64_t address, const void *buffer, siz
 {
     if (!device->bus_master) {
         device->counters.dma_blocked++;
+        nic_find_general(device, NIC_GENERAL_BUS_MASTER, address, length);
         return false;
     }
     device->counters.dma_writes++;
     if (nic_memory_write(device->memory, address, buffer, length))
         return true;
     device->counters.dma_errors++;
+    nic_find_general(device, NIC_GENERAL_DMA_UNMAPPED, address, length);
     return false;
 }
 

@@ -35,8 +35,9 @@ static void drive_pin(nic_device *device)
     nic_interrupt *interrupt = &device->interrupt;
     const nic_pci_cells *pci = &device->model->pci;
     uint32_t command = pci->command == NIC_NO_CELL ? 0 : device->cells[pci->command];
-    bool pin = interrupt->level && !interrupt->msi && !(command & COMMAND_INTX_DISABLE);
-    if (pci->status != NIC_NO_CELL) {
+    bool disabled = pci->intx_bits && command & COMMAND_INTX_DISABLE;
+    bool pin = interrupt->level && !interrupt->msi && !disabled;
+    if (pci->intx_bits) {
         if (interrupt->level)
             device->cells[pci->status] |= STATUS_INTX;
         else

@@ -278,11 +278,18 @@ int nic_loop_turn(nic_loop *loop, int64_t timeout)
     return error;
 }
 
+static bool broken;
+
+void nic_loop_break(void) { broken = true; }
+
 int nic_loop_run(nic_loop *loop)
 {
     loop->stop = false;
     while (!loop->stop) {
         int error = nic_loop_turn(loop, -1);
+        if (broken)
+            error = EINTR;
+        broken = false;
         if (error)
             return error;
     }

@@ -267,6 +267,7 @@ struct nic_device {
     bool bus_master;
     uint8_t space_disabled;      /* bit by space: gated off in COMMAND */
     int profile;                 /* NIC_PROFILE_* */
+    uint64_t resetting_until;    /* ns; 0: not resetting */
     uint64_t random;             /* state of the seeded generator (undefined resets, chaos) */
     uint8_t page[NIC_SPACES];    /* selected register page of each space */
     uint32_t timer_count;

@@ -73,7 +73,18 @@ typedef struct nic_reset_cell {  /* how one cell is reset */
 
 typedef struct nic_pci_cells {   /* where the engine finds what it needs of configuration space (NIC_NO_CELL: absent) */
     uint32_t command, status, msi_control, msi_address, msi_data, pm_control;
+    bool intx_bits;              /* has PCI 2.3's Interrupt Disable and Interrupt Status */
 } nic_pci_cells;
+
+enum { /* rules that every card has, by their place in nic_model.general; numbers of the card's own rules */
+    NIC_GENERAL_WIDTH,           /* an access size that the data sheet does not allow: offset, size */
+    NIC_GENERAL_RESERVED,        /* reserved bits written: offset of the row's first cell, value */
+    NIC_GENERAL_UNMAPPED,        /* access to no register: offset, size */
+    NIC_GENERAL_DURING_RESET,    /* access while the card resets: offset, ns left */
+    NIC_GENERAL_BUS_MASTER,      /* DMA wanted with bus mastering off: address, length */
+    NIC_GENERAL_DMA_UNMAPPED,    /* DMA to an address that nobody backs: address, length */
+    NIC_GENERAL_RULES,
+};
 
 typedef struct nic_model {
     const char *name;
@@ -85,6 +96,7 @@ typedef struct nic_model {
     uint32_t cell_count;
     nic_pci_cells pci;
     uint32_t rule_count;         /* findings: rules known to the model */
+    uint32_t general[6];         /* the card's number of each general rule, or NIC_RULES for none */
 } nic_model;
 
 /* ---------------------------------------------------------------- counters, findings, trace */
@@ -221,6 +233,8 @@ nic_counters *nic_device_counters(nic_device *device);
 nic_findings *nic_device_findings(nic_device *device);
 nic_port_counters *nic_device_port_counters(nic_device *device);
 void nic_find(nic_device *device, uint32_t rule, uint64_t first, uint64_t second);
+void nic_find_general(nic_device *device, uint32_t general, uint64_t first, uint64_t second);
+void nic_set_resetting(nic_device *device, uint64_t until); /* accesses before that time are findings */
 void nic_tell_interrupt(nic_device *device);  /* recompute the line after a change of cells from outside */
 void nic_pci_changed(nic_device *device);     /* COMMAND or a capability was written: gates and interrupt mode */
 void nic_want(nic_device *device, uint32_t work);
@@ -274,6 +288,7 @@ int nic_loop_fileno(nic_loop *loop);               /* readable when nic_loop_tur
 int nic_loop_turn(nic_loop *loop, int64_t timeout); /* one turn, waits at most timeout ns (-1: no bound); EINTR */
 int nic_loop_run(nic_loop *loop);                  /* turns until stopped (0) or a signal came (EINTR) */
 void nic_loop_stop(nic_loop *loop);
+void nic_loop_break(void); /* a callback failed: whichever loop is running returns EINTR after this turn */
 int nic_loop_add_source(nic_loop *loop, int fd, uint32_t events, void *python); /* a Python fd; epoll event bits */
 int nic_loop_remove_source(nic_loop *loop, int fd);
 

@@ -64,8 +64,11 @@ static void row_write(nic_device *device, const nic_row *row, uint32_t index, ui
     new |= value & row->w1s & enable;
     new &= ~(value & row->w1c & enable);
     *cell = new;
-    if (NIC_UNLIKELY((value ^ old) & row->reserved & enable))
+    if (NIC_UNLIKELY((value ^ old) & row->reserved & enable)) {
         device->counters.reserved_writes++;
+        if (row->space != NIC_SPACE_CONFIG) /* configuration code sizes BARs by writing ones everywhere */
+            nic_find_general(device, NIC_GENERAL_RESERVED, row->id, value);
+    }
     if (NIC_UNLIKELY((value ^ old) & row->unmodelled & enable))
         device->counters.unmodelled_uses++;
     if (row->write_hook) {
@@ -78,6 +81,28 @@ static void row_write(nic_device *device, const nic_row *row, uint32_t index, ui
 }
 
 /* ------------------------------------------------------------------ one access */
+
+/* What deserves a report but changes nothing. */
+static void check_access(nic_device *device, uint32_t space, uint64_t offset, uint32_t size)
+{
+    if (NIC_UNLIKELY(!(device->model->spaces[space].widths & size))) {
+        device->counters.odd_widths++;
+        nic_find_general(device, NIC_GENERAL_WIDTH, offset, size);
+    }
+    if (NIC_UNLIKELY(device->resetting_until)) {
+        uint64_t now = nic_now(device);
+        if (now < device->resetting_until && space != NIC_SPACE_CONFIG)
+            nic_find_general(device, NIC_GENERAL_DURING_RESET, offset, device->resetting_until - now);
+        else if (now >= device->resetting_until)
+            device->resetting_until = 0;
+    }
+}
+
+static void found_nothing(nic_device *device, uint64_t offset, uint32_t size)
+{
+    device->counters.unmapped_accesses++;
+    nic_find_general(device, NIC_GENERAL_UNMAPPED, offset, size);
+}
 
 /* A disabled BAR does not answer: reads are all ones, writes vanish (PCI Local Bus 3.0, 6.2.2). */
 static bool gated(nic_device *device, uint32_t space)
@@ -97,12 +122,11 @@ uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t 
     const nic_space *s = &model->spaces[space];
     const nic_slot *slots = s->read[device->page[space]];
     device->counters.reads++;
-    if (NIC_UNLIKELY(!(s->widths & size)))
-        device->counters.odd_widths++;
+    check_access(device, space, offset, size);
     uint64_t result = 0;
     for (uint32_t done = 0; done < size;) {
         const nic_slot *slot = slot_at(s, slots, offset + done);
-        uint32_t part = 1, value = s->unmapped;
+        uint32_t part = s->whole ? 4 - ((offset + done) & 3) : 1, value = s->unmapped * 0x01010101u;
         if (slot->row) {
             const nic_row *row = &model->rows[slot->row - 1];
             uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
@@ -110,9 +134,11 @@ uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t 
             uint32_t enable = s->whole ? ones(row->size) : ones(part) << (8 * first);
             value = row_read(device, row, slot->index, enable) >> (8 * first) & ones(part);
         } else {
-            device->counters.unmapped_accesses++;
+            if (space != NIC_SPACE_CONFIG)
+                found_nothing(device, offset + done, size);
         }
-        result |= (uint64_t)value << (8 * done);
+        part = part < size - done ? part : size - done;
+        result |= (uint64_t)(value & ones(part)) << (8 * done);
         done += part;
     }
     if (NIC_UNLIKELY(device->trace))
@@ -129,7 +155,7 @@ static void write_registers(nic_device *device, uint32_t space, uint64_t offset,
     for (uint32_t done = 0; done < size;) {
         /* The page is read anew: a spanning write may change it on its way. */
         const nic_slot *slot = slot_at(s, s->write[device->page[space]], offset + done);
-        uint32_t part = 1;
+        uint32_t part = s->whole ? 4 - ((offset + done) & 3) : 1;
         if (slot->row) {
             const nic_row *row = &model->rows[slot->row - 1];
             uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
@@ -138,7 +164,8 @@ static void write_registers(nic_device *device, uint32_t space, uint64_t offset,
                 row_write(device, row, slot->index, (uint32_t)(value >> (8 * done)) << (8 * first),
                           ones(part) << (8 * first));
         } else {
-            device->counters.unmapped_accesses++;
+            if (space != NIC_SPACE_CONFIG)
+                found_nothing(device, offset + done, size);
         }
         done += part;
     }
@@ -152,8 +179,7 @@ void nic_write(nic_device *device, uint32_t space, uint64_t offset, uint64_t val
         return;
     }
     device->counters.writes++;
-    if (NIC_UNLIKELY(!(model->spaces[space].widths & size)))
-        device->counters.odd_widths++;
+    check_access(device, space, offset, size);
     if (NIC_UNLIKELY(device->trace))
         trace(device, space, offset, value, size, true);
     write_registers(device, space, offset, value, size);

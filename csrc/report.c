@@ -21,6 +21,11 @@ void nic_find(nic_device *device, uint32_t rule, uint64_t first, uint64_t second
     findings->kept[findings->tail++ % NIC_FINDINGS_KEPT] = (nic_finding){nic_now(device), rule, first, second};
 }
 
+void nic_find_general(nic_device *device, uint32_t general, uint64_t first, uint64_t second)
+{
+    nic_find(device, device->model->general[general], first, second);
+}
+
 int nic_trace_start(nic_device *device, uint32_t entries)
 {
     if (!entries)

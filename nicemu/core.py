@@ -1,0 +1,523 @@
+"""A network card: the object that host programs hold, and the base of every card's Python side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from nicemu.clock import NEVER, Clock
+from nicemu.engine import ffi, lib, raise_pending
+from nicemu.errors import ConfigurationError
+from nicemu.findings import Finding, Rule
+from nicemu.loop import Loop
+from nicemu.memory import GuestMemory
+from nicemu.model import CONFIG, Model
+from nicemu.pci import Function, config_table
+from nicemu.registers import Register, Reset, Table
+
+if TYPE_CHECKING:
+    from nicemu.backends import Backend
+
+__all__ = ["Nic", "Option", "RegisterFile", "RegisterView", "Space", "Timer", "TraceEntry", "parse_mac"]
+
+PROFILES = {"instant": 0, "wire": 1, "chaos": 2}
+
+
+def parse_mac(text: str) -> bytes:
+    """Six bytes from `52:54:00:12:34:56` (or with `-`); ConfigurationError for anything else, or a group address."""
+    parts = text.replace("-", ":").split(":")
+    try:
+        mac = bytes(int(p, 16) for p in parts if len(p) <= 2)
+    except ValueError:
+        mac = b""
+    if len(parts) != 6 or len(mac) != 6:
+        raise ConfigurationError(f"mac={text!r}; expected six hexadecimal bytes such as 52:54:00:12:34:56")
+    if mac[0] & 1:
+        raise ConfigurationError(f"mac={text!r} is a group address; a card needs an individual one (first byte even)")
+    return mac
+
+
+@dataclass(frozen=True)
+class Option:
+    """A property of a model, as the command line and `create` know it."""
+
+    name: str
+    kind: str
+    doc: str
+    default: str = ""
+
+
+# ------------------------------------------------------------------------------------------------- registers by name
+
+
+class RegisterView:
+    """One register of a card by name, for tests and tools: looking or setting has no side effect on the card.
+
+    `view.value` is the stored value, `view.FIELD` one field; both can be set.  `view[i]` is an element of an array.
+    """
+
+    __slots__ = ("_cells", "_index", "_register")
+
+    def __init__(self, cells: Any, register: Register, index: int) -> None:
+        object.__setattr__(self, "_cells", cells)
+        object.__setattr__(self, "_register", register)
+        object.__setattr__(self, "_index", index)
+
+    @property
+    def value(self) -> int:
+        """The stored value."""
+        return int(self._cells[self._index])
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self._cells[self._index] = value & ((1 << 8 * self._register.size) - 1)
+
+    def __getitem__(self, index: int) -> RegisterView:
+        if not 0 <= index < self._register.count:
+            raise IndexError(f"{self._register.name}[{index}]; it has {self._register.count} elements")
+        return RegisterView(self._cells, self._register, self._index + index)
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            f = self._register.field(name)
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
+        return (self.value & f.mask) >> f.bit
+
+    def __setattr__(self, name: str, value: int) -> None:
+        if name == "value":
+            RegisterView.value.fset(self, value)  # type: ignore[attr-defined]
+            return
+        f = self._register.field(name)
+        RegisterView.value.fset(self, (self.value & ~f.mask) | ((value << f.bit) & f.mask))  # type: ignore[attr-defined]
+
+    def __int__(self) -> int:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"{self._register.name} = {self.value:#010x} {self._register.describe(self.value)}".rstrip()
+
+
+class RegisterFile:
+    """The registers of a card by name."""
+
+    __slots__ = ("_cells", "_model", "_tables")
+
+    def __init__(self, model: Model, cells: Any, tables: Sequence[Table]) -> None:
+        self._model, self._cells, self._tables = model, cells, tables
+
+    def __getattr__(self, name: str) -> RegisterView:
+        for table in self._tables:
+            register = table.by_name.get(name)
+            if register:
+                return RegisterView(self._cells, register, self._model.cell(table.name, name))
+        raise AttributeError(f"{self._model.name} has no register {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return [r.name for t in self._tables for r in t]
+
+    def __iter__(self) -> Iterator[tuple[str, RegisterView]]:
+        for table in self._tables:
+            for register in table:
+                for index in range(register.count):
+                    cell = self._model.cell(table.name, register.name) + index
+                    yield register.element_name(index), RegisterView(self._cells, register, cell)
+
+
+class Space:
+    """An address space of a card as the guest sees it: a BAR or configuration space."""
+
+    __slots__ = ("_nic", "number", "table")
+
+    def __init__(self, nic: Nic, number: int, table: Table) -> None:
+        self._nic, self.number, self.table = nic, number, table
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.table.size
+
+    def read(self, offset: int, size: int = 4) -> int:
+        """A guest's read of 1, 2, 4 or 8 bytes, with all its side effects."""
+        if size not in (1, 2, 4, 8) or offset < 0:
+            raise ConfigurationError(f"read of {size} bytes at {offset:#x}; expected 1, 2, 4 or 8 at 0 or above")
+        value = int(lib.nic_read(self._nic.handle, self.number, offset, size))
+        raise_pending()
+        return value
+
+    def write(self, offset: int, value: int, size: int = 4) -> None:
+        """A guest's write of 1, 2, 4 or 8 bytes, with all its side effects."""
+        if size not in (1, 2, 4, 8) or offset < 0:
+            raise ConfigurationError(f"write of {size} bytes at {offset:#x}; expected 1, 2, 4 or 8 at 0 or above")
+        lib.nic_write(self._nic.handle, self.number, offset, value & ((1 << 8 * size) - 1), size)
+        raise_pending()
+
+    def read_repeat(self, offset: int, size: int, count: int) -> bytes:
+        """`count` reads of one offset (rep insb/insw/insl), as one little-endian byte string."""
+        buffer = bytearray(size * count)
+        lib.nic_read_repeat(self._nic.handle, self.number, offset, size, ffi.from_buffer(buffer), count)
+        raise_pending()
+        return bytes(buffer)
+
+    def write_repeat(self, offset: int, size: int, data: bytes) -> None:
+        """Writes of `size` bytes to one offset (rep outsb/outsw/outsl) until `data` is used up."""
+        if len(data) % size:
+            raise ConfigurationError(f"{len(data)} bytes of data; expected a multiple of {size}")
+        lib.nic_write_repeat(self._nic.handle, self.number, offset, size, ffi.from_buffer(data), len(data) // size)
+        raise_pending()
+
+
+# ------------------------------------------------------------------------------------------------- timers and trace
+
+
+class Timer:
+    """A timer of a card's Python side, on the card's clock; its deadline is part of snapshots."""
+
+    __slots__ = ("_nic", "number")
+
+    def __init__(self, nic: Nic, number: int) -> None:
+        self._nic, self.number = nic, number
+
+    def start(self, ns: int) -> None:
+        """Expires in `ns` nanoseconds from now."""
+        lib.nic_timer_set(self._nic.handle, self.number, self._nic.clock.now + ns)
+
+    def at(self, deadline: int | None) -> None:
+        """Expires at `deadline`, in ns on the card's clock; None: does not expire."""
+        lib.nic_timer_set(self._nic.handle, self.number, NEVER if deadline is None else deadline)
+
+    def stop(self) -> None:
+        """Does not expire."""
+        lib.nic_timer_stop(self._nic.handle, self.number)
+
+    @property
+    def running(self) -> bool:
+        """Whether it will expire."""
+        return int(lib.nic_timer_deadline(self._nic.handle, self.number)) != NEVER
+
+
+class TraceEntry(NamedTuple):
+    """One access to a register, decoded."""
+
+    time: int
+    space: str
+    offset: int
+    size: int
+    write: bool
+    value: int
+    register: str
+    meaning: str
+
+    def __str__(self) -> str:
+        arrow = "<-" if self.write else "->"
+        text = f"{self.time / 1e9:14.9f} {self.space}+{self.offset:#07x} {self.register or '?':10} {arrow} {self.value:#0{2 + 2 * self.size}x}"
+        return f"{text} {self.meaning}".rstrip()
+
+
+class _Sink:
+    """Takes the interrupt line to the host program's functions."""
+
+    def __init__(self, irq: Callable[[bool], None] | None, msi: Callable[[], None] | None) -> None:
+        self.irq, self.msi = irq, msi
+
+    def interrupt(self, vector: int, level: bool) -> None:
+        if vector == lib.NIC_IRQ_INTX:
+            if self.irq:
+                self.irq(level)
+        elif self.msi:
+            self.msi()
+
+
+# ------------------------------------------------------------------------------------------------- the card
+
+
+class Nic:
+    """A network card.  Made by `nicemu.create`; subclasses are the models.
+
+    A subclass names its tables and PCI function, and adds hooks as methods: `read_TABLE_REGISTER(value, index)` returns
+    what a read yields, `write_TABLE_REGISTER(value, old, index)` acts on a write (`value` as written; the cell already
+    holds what the access words store).
+
+    Attributes: `bars` (by number), `config`, `regs` (registers by name), `pci` (configuration registers by name),
+    `memory`, `clock`, `backend`, `mac`, `name`.
+    """
+
+    # What a model declares.
+    MODEL: ClassVar[str]
+    ALIASES: ClassVar[Sequence[str]] = ()
+    DESCRIPTION: ClassVar[str]
+    CARD: ClassVar[str]  #: name of the C datapath
+    TABLES: ClassVar[Sequence[Table]]  #: in the order of the generated header
+    BARS: ClassVar[Mapping[int, str]]  #: table name by BAR
+    FUNCTION: ClassVar[Function]
+    RULES: ClassVar[Sequence[Rule]]
+    OPTIONS: ClassVar[Sequence[Option]] = ()
+    _model: ClassVar[Model | None] = None
+
+    @classmethod
+    def model(cls) -> Model:
+        """The compiled tables, made when the first card of the model is."""
+        if "_model" not in cls.__dict__ or cls._model is None:
+            by_name = {t.name: t for t in cls.TABLES}
+            spaces = {number: by_name[name] for number, name in cls.BARS.items()}
+            spaces[CONFIG] = config_table(cls.FUNCTION)
+            registers = [(t.name, r.name) for t in [*cls.TABLES, spaces[CONFIG]] for r in t]
+            reads = {key for key in registers if hasattr(cls, f"read_{key[0]}_{key[1]}")}
+            writes = {key for key in registers if hasattr(cls, f"write_{key[0]}_{key[1]}")}
+            cls._model = Model(cls.MODEL, cls.CARD, spaces, cls.TABLES, cls.RULES, reads, writes)
+        return cls._model
+
+    def __init__(
+        self,
+        *,
+        mac: str = "52:54:00:12:34:56",
+        memory: GuestMemory | None = None,
+        backend: Backend | None = None,
+        clock: Clock | None = None,
+        loop: Loop | None = None,
+        irq: Callable[[bool], None] | None = None,
+        msi: Callable[[], None] | None = None,
+        profile: str = "instant",
+        overflow: str = "",
+        seed: int = 0,
+        name: str = "",
+        decode: bool = True,
+    ) -> None:
+        if profile not in PROFILES:
+            raise ConfigurationError(f"profile={profile!r}; expected one of {', '.join(PROFILES)}")
+        if overflow not in ("", "drop", "hold"):
+            raise ConfigurationError(f"overflow={overflow!r}; expected drop or hold")
+        self.mac = parse_mac(mac)
+        self.name = name or self.MODEL
+        self.memory = memory if memory is not None else GuestMemory()
+        self.clock = clock or Clock()
+        self.loop = loop or Loop()
+        self.profile = profile
+        self.seed = seed
+        self.backend: Backend | None = None
+        self._overflow = overflow
+        model = self.model()
+        self._compiled = model
+        self.handle = lib.nic_device_new(model.c, self.memory.handle, self.clock.handle, seed)
+        if self.handle == ffi.NULL:
+            raise MemoryError("no memory for the card")
+        self._self_handle = ffi.new_handle(self)
+        self._read_hooks: dict[int, Callable[[int, int], int]] = {}
+        self._write_hooks: dict[int, Callable[[int, int, int], None]] = {}
+        self._bind_hooks()
+        self.cells = ffi.cast(f"uint32_t (*)[{model.cell_count}]", lib.nic_device_cells(self.handle))[0]
+        self.regs = RegisterFile(model, self.cells, self.TABLES)
+        self.pci = RegisterFile(model, self.cells, [model.spaces[CONFIG]])
+        self.bars = {n: Space(self, n, t) for n, t in model.spaces.items() if n < CONFIG}
+        self.config = Space(self, CONFIG, model.spaces[CONFIG])
+        self._timers: dict[int, Callable[[], None]] = {}
+        self.python_errors = 0
+        self._sink = _Sink(irq, msi)
+        self._sink_handle = ffi.new_handle(self._sink)
+        lib.nic_interrupt_to_python(self.handle, self._sink_handle)
+        lib.nic_device_set_profile(self.handle, PROFILES[profile])
+        self.loop.add(self)
+        self.setup()
+        lib.nic_device_set_python(self.handle, self._self_handle)
+        self.reset(Reset.POWER)
+        if decode:
+            self.enable_decoding()
+        if backend is not None:
+            self.plug(backend)
+
+    def _bind_hooks(self) -> None:
+        for number, (table, register) in enumerate(self._compiled.rows):
+            key = f"{table.name}_{register.name}"
+            if hasattr(self, f"read_{key}"):
+                self._read_hooks[number] = getattr(self, f"read_{key}")
+            if hasattr(self, f"write_{key}"):
+                self._write_hooks[number] = getattr(self, f"write_{key}")
+
+    # ------------------------------------------------------------------ for subclasses
+
+    def setup(self) -> None:
+        """Makes the parts around the datapath (EEPROM, PHY, timers); called once, before the power-on reset."""
+
+    def after_reset(self, kind: Reset) -> None:
+        """Brings the parts in step after the engine has reset the cells."""
+
+    def link_changed(self, up: bool) -> None:
+        """The wire went up or down."""
+
+    def event(self, event: int, value: int) -> None:
+        """The C datapath tells something."""
+
+    def parts(self) -> Mapping[str, Any]:
+        """Parts with `state()` and `load_state()`, by name, for snapshots."""
+        return {}
+
+    def timer(self, name: str, expired: Callable[[], None]) -> Timer:
+        """A timer that calls `expired`."""
+        number = lib.nic_timer_new(self.handle, self._keep_text(name))
+        if number < 0:
+            raise ConfigurationError("no more timers")
+        self._timers[number] = expired
+        return Timer(self, number)
+
+    def _keep_text(self, text: str) -> Any:
+        kept = ffi.new("char[]", text.encode())
+        self.__dict__.setdefault("_texts", []).append(kept)
+        return kept
+
+    # ------------------------------------------------------------------ called from C
+
+    def hook_read(self, row: int, index: int, enable: int, value: int) -> int:
+        """A register read asks Python."""
+        return self._read_hooks[row](value, index) & 0xFFFFFFFF
+
+    def hook_write(self, row: int, index: int, enable: int, value: int, old: int) -> None:
+        """A register write tells Python."""
+        self._write_hooks[row](value, old, index)
+
+    def hook_timer(self, timer: int) -> None:
+        """A timer is due."""
+        self._timers[timer]()
+
+    def hook_link(self, up: bool) -> None:
+        """The wire went up or down."""
+        self.link_changed(up)
+
+    def hook_event(self, event: int, value: int) -> None:
+        """The C datapath tells something."""
+        self.event(event, value)
+
+    def hook_error(self) -> None:
+        """A hook raised."""
+        lib.nic_device_counters(self.handle).python_errors += 1
+
+    # ------------------------------------------------------------------ for host programs
+
+    def plug(self, backend: Backend | None) -> None:
+        """Joins the card to a wire; None unplugs it."""
+        if backend is not None and lib.nic_backend_in_use(backend.handle):
+            raise ConfigurationError(f"{backend.name} is already in use; use a Hub to share a wire")
+        self.backend = backend
+        hold = self._overflow == "hold" or (not self._overflow and backend is not None and backend.lossless)
+        lib.nic_device_set_hold(self.handle, hold)
+        lib.nic_device_attach(self.handle, backend.handle if backend is not None else ffi.NULL)
+        raise_pending()
+
+    def enable_decoding(self) -> None:
+        """Does what firmware does: lets the card answer memory and I/O accesses (bus mastering stays the driver's)."""
+        self.config.write(0x04, self.config.read(0x04, 2) | 3, 2)
+
+    def reset(self, kind: Reset = Reset.BUS) -> None:
+        """Power-on, RST#, or the card's own reset.  Configuration space survives the last only."""
+        lib.nic_reset(self.handle, kind.value)
+        self.after_reset(kind)
+        raise_pending()
+
+    def poll(self) -> None:
+        """Delivers frames that have arrived, runs timers that are due, finishes work that was left."""
+        self.loop.turn(0)
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `poll` has something to do."""
+        return self.loop.fileno()
+
+    def set_link(self, up: bool) -> None:
+        """Plugs the cable in or pulls it out."""
+        lib.nic_set_cable(self.handle, up)
+        raise_pending()
+
+    @property
+    def wire_up(self) -> bool:
+        """Whether a cable leads to something that is there."""
+        return bool(lib.nic_link_up(self.handle))
+
+    @property
+    def interrupt(self) -> bool:
+        """The level of the INTx pin."""
+        return bool(lib.nic_interrupt_level(self.handle))
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the engine counted: accesses, DMA, and everything that was refused or lost (see docs)."""
+        found: dict[str, int] = {}
+        for prefix, c in (
+            ("", lib.nic_device_counters(self.handle)),
+            ("port_", lib.nic_device_port_counters(self.handle)),
+        ):
+            for member, _ in ffi.typeof(c).item.fields:
+                found[prefix + member] = int(getattr(c, member))
+        return found
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Rules of the data sheet that the driver broke since the last look; a look takes them out."""
+        found = lib.nic_device_findings(self.handle)
+        result = []
+        while found.head != found.tail:
+            kept = found.kept[found.head % lib.NIC_FINDINGS_KEPT]
+            result.append(Finding(kept.time, self.RULES[kept.rule], kept.first, kept.second))
+            found.head += 1
+        for i in range(len(self.RULES)):
+            found.kept_of[i] = 0
+        return result
+
+    @property
+    def finding_counts(self) -> dict[str, int]:
+        """How often each rule was broken, by id; rules that never were are absent."""
+        counts = lib.nic_device_findings(self.handle).counts
+        return {rule.id: int(counts[i]) for i, rule in enumerate(self.RULES) if counts[i]}
+
+    def find(self, rule: str, first: int = 0, second: int = 0) -> None:
+        """Reports a broken rule by id (for the Python side of a card)."""
+        number = next(i for i, r in enumerate(self.RULES) if r.id == rule)
+        lib.nic_find(self.handle, number, first, second)
+
+    def start_trace(self, entries: int = 65536) -> None:
+        """Records register accesses, at most `entries` until they are taken."""
+        if lib.nic_trace_start(self.handle, entries):
+            raise ConfigurationError(f"cannot trace {entries} entries; expected 1 or more, within memory")
+
+    def stop_trace(self) -> None:
+        """Stops recording."""
+        lib.nic_trace_stop(self.handle)
+
+    def take_trace(self) -> list[TraceEntry]:
+        """Takes the recorded accesses out, decoded."""
+        lost = ffi.new("uint64_t *")
+        buffer = ffi.new("nic_trace_entry[]", 4096)
+        result: list[TraceEntry] = []
+        while count := lib.nic_trace_drain(self.handle, buffer, len(buffer), lost):
+            result += [self._decode(buffer[i]) for i in range(count)]
+        return result
+
+    def _decode(self, entry: Any) -> TraceEntry:
+        register, meaning = "", ""
+        if entry.row:
+            _, described = self._compiled.rows[entry.row - 1]
+            register = described.element_name(entry.index)
+            if entry.size == described.size:
+                meaning = described.describe(entry.value)
+        space = self._compiled.spaces[entry.space].name
+        return TraceEntry(
+            entry.time, space, entry.offset, entry.size, bool(entry.write), entry.value, register, meaning
+        )
+
+    def close(self) -> None:
+        """Unplugs and frees the card; harmless when done twice."""
+        if self.handle is not None:
+            self.loop.remove(self)
+            lib.nic_device_free(self.handle)
+            self.handle = None
+
+    def __enter__(self) -> Nic:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "handle", None) is not None:
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<{self.MODEL} {self.mac.hex(':')} {'closed' if self.handle is None else self.name}>"

@@ -1,0 +1,192 @@
+"""Compiles a card's register tables into the engine's rows, once for each model in a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nicemu.codegen import cells
+from nicemu.engine import ffi, lib
+from nicemu.errors import NicemuError
+from nicemu.findings import Rule
+from nicemu.registers import Register, Reset, State, Table
+
+__all__ = ["CONFIG", "Model"]
+
+#: The engine's number of PCI configuration space.
+CONFIG = 6
+
+
+class Model:
+    """The compiled form of a card's tables: shared by all devices of a model, never changed.
+
+    spaces:       table by engine space number: BARs 0 to 5, `CONFIG`.
+    own_tables:   the card's tables in the order of the generated header.
+    python_hooks: (table name, register name) of the hooks that the card has in Python, for reads and for writes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        card: str,
+        spaces: Mapping[int, Table],
+        own_tables: Sequence[Table],
+        rules: Sequence[Rule],
+        python_reads: set[tuple[str, str]],
+        python_writes: set[tuple[str, str]],
+    ) -> None:
+        self.name = name
+        self.spaces = dict(spaces)
+        self.rules = tuple(rules)
+        self.tables = [*own_tables, *(t for t in spaces.values() if t not in own_tables)]
+        self.cell_of: dict[tuple[str, str], int] = {}
+        self.cell_count = 0
+        for table, register, cell in cells(self.tables):
+            self.cell_of[table.name, register.name] = cell
+            self.cell_count = cell + register.count
+        self.rows: list[tuple[Table, Register]] = [(t, r) for t in self.tables for r in t]
+        self._row_of = {(t.name, r.name): i for i, (t, r) in enumerate(self.rows)}
+        self._kept: list[Any] = []
+        self._slot_tables: dict[tuple[str, int, str], Any] = {}
+        self.c = ffi.new("nic_model *")
+        self.c.name = self._keep(ffi.new("char[]", name.encode()))
+        self.c.card = lib.nic_card_find(card.encode())
+        if self.c.card == ffi.NULL:
+            raise NicemuError(f"the engine has no datapath called {card!r}")
+        self._compile_rows(python_reads, python_writes)
+        self._compile_resets()
+        for number, table in self.spaces.items():
+            self._compile_space(number, table)
+        self._find_pci_cells()
+        self.c.rule_count = len(self.rules)
+        self._find_general_rules(card)
+        self._link_hooks(card)
+
+    def _keep(self, thing: Any) -> Any:
+        self._kept.append(thing)
+        return thing
+
+    def cell(self, table: str, register: str) -> int:
+        """The first cell of a register (of the one that it shares with, for a set/clear pair)."""
+        named = next(t for t in self.tables if t.name == table)[register]
+        return self.cell_of[table, named.cell or register]
+
+    def _space_of(self, table: Table) -> int:
+        return next(number for number, t in self.spaces.items() if t is table)
+
+    def _compile_rows(self, reads: set[tuple[str, str]], writes: set[tuple[str, str]]) -> None:
+        self.c.rows = self._keep(ffi.new("nic_row[]", len(self.rows)))
+        self.c.row_count = len(self.rows)
+        unknown = (reads | writes) - set(self._row_of)
+        if unknown:
+            raise NicemuError(f"{self.name}: hooks for registers that no table has: {sorted(unknown)}")
+        for number, (table, register) in enumerate(self.rows):
+            row = self.c.rows[number]
+            row.id = number
+            row.cell = self.cell(table.name, register.name)
+            row.clears = self.cell(table.name, register.clears) if register.clears else lib.NIC_NO_CELL
+            row.size = register.size
+            row.space = self._space_of(table)
+            for rule in ("read", "write", "w1c", "w1s", "rc"):
+                setattr(row, rule, register.mask(rule))
+            row.reserved = register.mask_of(State.RESERVED)
+            row.unmodelled = register.mask_of(State.UNMODELLED)
+            row.flags = (
+                (lib.NIC_ROW_INTERRUPT if register.interrupt else 0)
+                | (lib.NIC_ROW_PYTHON_READ if (table.name, register.name) in reads else 0)
+                | (lib.NIC_ROW_PYTHON_WRITE if (table.name, register.name) in writes else 0)
+                | (lib.NIC_ROW_WINDOW if register.window else 0)
+            )
+            if register.window:
+                space, index = register.window
+                row.window_space = next(n for n, t in self.spaces.items() if t.name == space)
+                row.window_cell = self.cell(table.name, index)
+
+    def _compile_resets(self) -> None:
+        resets = self._keep(ffi.new("nic_reset_cell[]", self.cell_count))
+        for table, register, cell in cells(self.tables):
+            keep_bus, keep_soft, undefined = (
+                register.kept(Reset.BUS),
+                register.kept(Reset.SOFT),
+                register.undefined,
+            )
+            for index in range(register.count):
+                reset = resets[cell + index]
+                reset.value = register.reset_value(index)
+                reset.undefined, reset.keep_bus, reset.keep_soft = undefined, keep_bus, keep_soft
+        self.c.resets = resets
+        self.c.cell_count = self.cell_count
+
+    def _compile_space(self, number: int, table: Table) -> None:
+        space = self.c.spaces[number]
+        space.size = table.size
+        space.widths = sum({1: 1, 2: 2, 4: 4, 8: 8}[w] for w in table.widths)
+        space.whole, space.io, space.unmapped = table.whole, table.io, table.unmapped
+        offsets = [(r.offset, r.stride, *r.aliases) for r in table]
+        granule = 2 if all(value % 4 == 0 for entry in offsets for value in entry) else 0
+        space.granule = granule
+        end = max(
+            (base + (r.count - 1) * r.stride + r.size for r in table for base in (r.offset, *r.aliases)), default=0
+        )
+        space.slots = (end + (1 << granule) - 1) >> granule
+        for page in range(table.pages):
+            for direction, maps in (("r", space.read), ("w", space.write)):
+                maps[page] = self._slots(table, page, direction, granule, space.slots)
+
+    def _slots(self, table: Table, page: int, direction: str, granule: int, count: int) -> Any:
+        if all(r.direction == "rw" for r in table):
+            direction = "r"
+        key = (table.name, page, direction)
+        if key in self._slot_tables:
+            return self._slot_tables[key]
+        slots = self._keep(ffi.new("nic_slot[]", max(count, 1)))
+        for register in table:
+            if not register.visible(page, direction):
+                continue
+            row = self._row_of[table.name, register.name] + 1
+            for base in (register.offset, *register.aliases):
+                for index in range(register.count):
+                    at = base + index * register.stride
+                    for byte in range(0, register.size, 1 << granule):
+                        slot = slots[(at + byte) >> granule]
+                        slot.row, slot.index, slot.byte = row, index, byte
+        self._slot_tables[key] = slots
+        return slots
+
+    def _find_pci_cells(self) -> None:
+        names = {
+            "command": "COMMAND",
+            "status": "STATUS",
+            "msi_control": "MSI_CONTROL",
+            "msi_address": "MSI_ADDRESS",
+            "msi_data": "MSI_DATA",
+            "pm_control": "PMCSR",
+        }
+        for member, register in names.items():
+            present = self.cell_of.get(("config", register))
+            setattr(self.c.pci, member, lib.NIC_NO_CELL if present is None else present)
+        config = self.spaces.get(CONFIG)
+        self.c.pci.intx_bits = config is not None and "INTERRUPT_STATUS" in config["STATUS"].decode(0)
+
+    def _find_general_rules(self, card: str) -> None:
+        names = ("access.width", "access.reserved-bits", "access.unmapped", "access.during-reset", "dma.bus-master-off")
+        for place, name in enumerate((*names, "dma.unmapped")):
+            numbers = [i for i, rule in enumerate(self.rules) if rule.id == f"{card}.{name}"]
+            self.c.general[place] = numbers[0] if numbers else lib.NIC_RULES
+
+    def _link_hooks(self, card: str) -> None:
+        """Gives rows their C hooks; every C hook must find its row, and none may exist in both languages."""
+        for number, (table, register) in enumerate(self.rows):
+            found = lib.nic_model_link_hook(self.c, number, table.name.encode(), register.name.encode())
+            row = self.c.rows[number]
+            if (found & 1 and row.flags & lib.NIC_ROW_PYTHON_READ) or (
+                found & 2 and row.flags & lib.NIC_ROW_PYTHON_WRITE
+            ):
+                raise NicemuError(f"{card}: {register.name} has a hook in C and in Python")
+        space, name = ffi.new("char **"), ffi.new("char **")
+        n = 0
+        while lib.nic_card_hook(self.c.card, n, space, name):
+            key = (ffi.string(space[0]).decode(), ffi.string(name[0]).decode())
+            if key not in self._row_of:
+                raise NicemuError(f"{card}: C hook for {key[0]}.{key[1]}, which no table has")
+            n += 1
