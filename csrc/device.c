@@ -115,6 +115,7 @@ void nic_want(nic_device *device, uint32_t work) { nic_want_work(device, work); 
 uint64_t nic_device_random(const nic_device *device) { return device->random; }
 void nic_device_set_random(nic_device *device, uint64_t state) { device->random = state; }
 uint32_t nic_device_work(const nic_device *device) { return device->work; }
+void nic_device_set_work(nic_device *device, uint32_t work) { device->work = work; }
 uint32_t nic_device_page(const nic_device *device, uint32_t space) { return device->page[space % NIC_SPACES]; }
 
 void nic_select_page(nic_device *device, uint32_t space, uint32_t page)
@@ -231,7 +232,7 @@ size_t nic_state(nic_device *device, nic_state_view *views, size_t count)
     for (const nic_state_field *field = device->card_ops->state; field->name; field++, n++)
         if (n < count)
             views[n] = (nic_state_view){field->name, (uint8_t *)device->card + field->offset, field->size,
-                                        field->count};
+                                        field->count, field->time};
     return n;
 }
 

@@ -195,12 +195,15 @@ typedef struct nic_state_field { /* one scalar or byte array of a card's private
     uint16_t offset;
     uint16_t size;  /* of an element: 1, 2, 4 or 8 */
     uint32_t count; /* elements */
+    bool time;      /* ns on the device's clock: saved as the distance from now */
 } nic_state_field;
 
 #define NIC_STATE(type, field)                                                                                         \
-    {#field, offsetof(type, field), sizeof(((type *)0)->field), 1}
+    {#field, offsetof(type, field), sizeof(((type *)0)->field), 1, false}
+#define NIC_STATE_TIME(type, field)                                                                                    \
+    {#field, offsetof(type, field), sizeof(((type *)0)->field), 1, true}
 #define NIC_STATE_ARRAY(type, field)                                                                                   \
-    {#field, offsetof(type, field), sizeof(((type *)0)->field[0]), NIC_ARRAY_LEN(((type *)0)->field)}
+    {#field, offsetof(type, field), sizeof(((type *)0)->field[0]), NIC_ARRAY_LEN(((type *)0)->field), false}
 
 typedef struct nic_card_timer {
     const char *name;

@@ -268,9 +268,11 @@ typedef struct nic_state_view { /* one named piece of a card's private state */
     const char *name;
     void *data;
     uint32_t size, count;
+    bool time;                  /* ns on the device's clock, NIC_NEVER for never: saved as the distance from now */
 } nic_state_view;
 size_t nic_state(nic_device *device, nic_state_view *views, size_t count); /* fills up to count; returns how many */
 void nic_state_loaded(nic_device *device);
+void nic_device_set_work(nic_device *device, uint32_t work);
 size_t nic_inbound(nic_device *device, void *buffer, size_t size);         /* records {u32 length, bytes}; bytes needed */
 int nic_inbound_load(nic_device *device, const void *records, size_t size); /* EINVAL: malformed; nothing changed */
 uint64_t nic_device_random(const nic_device *device);

@@ -348,6 +348,9 @@ class Nic:
     def event(self, event: int, value: int) -> None:
         """The C datapath tells something."""
 
+    def after_load(self) -> None:
+        """Brings what is derived in step after a snapshot was loaded."""
+
     def parts(self) -> Mapping[str, Any]:
         """Parts with `state()` and `load_state()`, by name, for snapshots."""
         return {}
@@ -501,6 +504,19 @@ class Nic:
         return TraceEntry(
             entry.time, space, entry.offset, entry.size, bool(entry.write), entry.value, register, meaning
         )
+
+    def save(self) -> bytes:
+        """The card's whole state as JSON text (see `nicemu.snapshot`)."""
+        from nicemu import snapshot
+
+        return snapshot.save(self)
+
+    def load(self, data: bytes) -> None:
+        """Takes on a saved state; SnapshotError, and no change, if `data` is not a snapshot of this model."""
+        from nicemu import snapshot
+
+        snapshot.load(self, data)
+        raise_pending()
 
     def close(self) -> None:
         """Unplugs and frees the card; harmless when done twice."""

@@ -144,6 +144,10 @@ class E1000(Nic):
         )
         self.phy.set_cable(self.wire_up)
 
+    def after_load(self) -> None:
+        """The datapath's copies of what the PHY says."""
+        self._update_loopback()
+
     def parts(self) -> Mapping[str, Any]:
         """EEPROM and PHY."""
         return {"eeprom": self.eeprom, "phy": self.phy}
