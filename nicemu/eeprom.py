@@ -24,7 +24,9 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["EepromError", "MicrowireEeprom", "with_checksum"]
+from nicemu.errors import ConfigurationError, SnapshotError
+
+__all__ = ["MicrowireEeprom", "with_checksum"]
 
 #: Address bits in an instruction, by (cells, bits in a cell).  The 93C56 takes one bit more than it uses
 #: (DS21712, tables 1-1 to 1-6).
@@ -38,18 +40,14 @@ ADDRESS_BITS: Mapping[tuple[int, int], int] = {
 }
 
 
-class EepromError(ValueError):
-    """An EEPROM was described, written or restored with a value that the part cannot have."""
-
-
 def with_checksum(words: Sequence[int], index: int, total: int = 0xBABA) -> list[int]:
     """Return a copy of `words` whose word `index` makes words 0 to `index` add up to `total` (modulo 2**16).
 
     Intel's controllers call the image valid when words 00h to 3Fh add up to BABAh (8254x SDM 5.6.35).
-    Raises EepromError when `index` is not a word of the image.
+    Raises ConfigurationError when `index` is not a word of the image.
     """
     if not 0 <= index < len(words):
-        raise EepromError(f"checksum index is {index}; expected 0..{len(words) - 1}")
+        raise ConfigurationError(f"checksum index is {index}; expected 0..{len(words) - 1}")
     image = list(words)
     image[index] = (total - sum(image[:index])) & 0xFFFF
     return image
@@ -66,7 +64,7 @@ class MicrowireEeprom:
     on_change:     called with (first cell, number of cells) after the guest or the controller changed the contents, to
                    keep a file in step.  Restoring a snapshot does not call it.
 
-    Raises EepromError when the arguments describe no such part.
+    Raises ConfigurationError when the arguments describe no such part.
     """
 
     #: Contents, one item for each cell.
@@ -84,11 +82,11 @@ class MicrowireEeprom:
     ) -> None:
         if (words, cell_bits) not in ADDRESS_BITS:
             sizes = ", ".join(f"{n} of {bits} bits" for n, bits in ADDRESS_BITS)
-            raise EepromError(f"an EEPROM of {words} cells of {cell_bits} bits; expected one of {sizes}")
+            raise ConfigurationError(f"an EEPROM of {words} cells of {cell_bits} bits; expected one of {sizes}")
         if write_time_ns < 0:
-            raise EepromError(f"write_time_ns is {write_time_ns}; expected 0 or more")
+            raise ConfigurationError(f"write_time_ns is {write_time_ns}; expected 0 or more")
         if write_time_ns and now_ns is None:
-            raise EepromError("programming that takes time needs now_ns, the card's clock")
+            raise ConfigurationError("programming that takes time needs now_ns, the card's clock")
         self.cell_bits = cell_bits
         self.erased = (1 << cell_bits) - 1
         self.write_time_ns = write_time_ns
@@ -110,7 +108,7 @@ class MicrowireEeprom:
 
     def _contents(self, count: int, data: Sequence[int]) -> array[int]:
         if len(data) > count:
-            raise EepromError(f"{len(data)} values for an EEPROM of {count} cells")
+            raise ConfigurationError(f"{len(data)} values for an EEPROM of {count} cells")
         given = [self._check(value, f"cell {index}") for index, value in enumerate(data)]
         return array("H", given + [self.erased] * (count - len(given)))
 
@@ -120,7 +118,7 @@ class MicrowireEeprom:
         except TypeError:
             number = -1
         if not 0 <= number <= self.erased:
-            raise EepromError(f"{name} is {value!r}; expected 0..{self.erased:#x}")
+            raise ConfigurationError(f"{name} is {value!r}; expected 0..{self.erased:#x}")
         return number
 
     # Power and the controller's side
@@ -153,7 +151,7 @@ class MicrowireEeprom:
     def write_word(self, index: int, value: int) -> None:
         """Store a cell as the controller's own writer does, write enable or not; the address wraps.
 
-        Raises EepromError when the value does not fit into a cell.
+        Raises ConfigurationError when the value does not fit into a cell.
         """
         self._store(index & self._mask, 1, self._check(value, "value"))
 
@@ -284,22 +282,25 @@ class MicrowireEeprom:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` returned, of a part of the same size.
 
-        Raises EepromError, and changes nothing, when `state` is not such a description.
+        Raises SnapshotError, and changes nothing, when `state` is not such a description.
         """
         known = self.state()
         if not isinstance(state, Mapping) or set(state) != set(known):
-            raise EepromError(f"an EEPROM's state has the entries {', '.join(known)}")
+            raise SnapshotError(f"an EEPROM's state has the entries {', '.join(known)}")
         for name in ("write_enabled", "cs", "sk", "do"):
             if type(state[name]) is not bool:
-                raise EepromError(f"{name} is {state[name]!r}; expected true or false")
+                raise SnapshotError(f"{name} is {state[name]!r}; expected true or false")
         words = state["words"]
         if not isinstance(words, Sequence) or isinstance(words, (str, bytes)) or len(words) != len(self.words):
-            raise EepromError(f"words is no list of {len(self.words)} numbers")
-        contents = self._contents(len(self.words), words)
+            raise SnapshotError(f"words is no list of {len(self.words)} numbers")
+        try:
+            contents = self._contents(len(self.words), words)
+        except ConfigurationError as error:
+            raise SnapshotError(f"words: {error}") from error
         self._check_instruction(state)
         busy_ns = state["busy_ns"]
-        if busy_ns is not None and (type(busy_ns) is not int or not 0 <= busy_ns <= self.write_time_ns):
-            raise EepromError(f"busy_ns is {busy_ns!r}; expected null or 0..{self.write_time_ns}")
+        if busy_ns is not None and (type(busy_ns) is not int or busy_ns < 0):
+            raise SnapshotError(f"busy_ns is {busy_ns!r}; expected null, or 0 or more")
         self.words = contents
         self._enabled, self._cs, self._sk, self._do = (state[n] for n in ("write_enabled", "cs", "sk", "do"))
         self._opcode, self._address = state["opcode"], state["address"]
@@ -308,7 +309,7 @@ class MicrowireEeprom:
         self._enter(state["phase"])
 
     def _check_instruction(self, state: Mapping[str, Any]) -> None:
-        """Raise EepromError unless phase, opcode and counters describe an instruction that can be under way."""
+        """Raise SnapshotError unless phase, opcode and counters describe an instruction that can be under way."""
         phase, opcode = state["phase"], state["opcode"]
         instruction_bits = 2 + self._address_bits
         most = {"instruction": instruction_bits, "data in": self.cell_bits, "data out": self.cell_bits - 1}
@@ -321,9 +322,9 @@ class MicrowireEeprom:
             "done": ("WRITE", "WRAL", "ERASE", "ERAL", "EWEN", "EWDS"),
         }
         if not isinstance(phase, str) or opcode not in opcodes.get(phase, ()):
-            raise EepromError(f"phase {phase!r} with opcode {opcode!r} is no stage of an instruction")
+            raise SnapshotError(f"phase {phase!r} with opcode {opcode!r} is no stage of an instruction")
         if not state["do"] and phase != "data out":
-            raise EepromError(f"do is false in phase {phase!r}; only data pulls it low")
+            raise SnapshotError(f"do is false in phase {phase!r}; only data pulls it low")
         least = 1 if phase in ("instruction", "data in") else 0
         limits = {
             "left": (least, most.get(phase, 0)),
@@ -332,7 +333,7 @@ class MicrowireEeprom:
         }
         for name, (low, high) in limits.items():
             if type(state[name]) is not int or not low <= state[name] <= high:
-                raise EepromError(f"{name} is {state[name]!r}; expected {low}..{high} in phase {phase!r}")
+                raise SnapshotError(f"{name} is {state[name]!r}; expected {low}..{high} in phase {phase!r}")
         shifted = {"instruction": instruction_bits - state["left"], "data in": self.cell_bits - state["left"]}
         if state["shift"] >> shifted.get(phase, self.cell_bits):
-            raise EepromError(f"shift is {state['shift']:#x}; more bits than were clocked in phase {phase!r}")
+            raise SnapshotError(f"shift is {state['shift']:#x}; more bits than were clocked in phase {phase!r}")

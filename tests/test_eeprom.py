@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nicemu.eeprom import EepromError, MicrowireEeprom, with_checksum
+from nicemu.eeprom import MicrowireEeprom, with_checksum
+from nicemu.errors import ConfigurationError, SnapshotError
 
 READ, WRITE, ERASE, SPECIAL = 0b10, 0b01, 0b11, 0b00
 EWDS, WRAL, ERAL, EWEN = 0b00, 0b01, 0b10, 0b11
@@ -328,7 +329,7 @@ def test_controller_reads_and_writes_whole_words(driver: Driver) -> None:
     driver.part.write_word(7, 0xCAFE)
     assert driver.part.read_word(7) == driver.read(7) == 0xCAFE
     assert driver.part.read_word(64 + 7) == 0xCAFE
-    with pytest.raises(EepromError, match=r"expected 0\.\.0xffff"):
+    with pytest.raises(ConfigurationError, match=r"expected 0\.\.0xffff"):
         driver.part.write_word(7, 0x10000)
 
 
@@ -363,7 +364,7 @@ def test_cells_beyond_the_data_are_erased() -> None:
     ],
 )
 def test_impossible_parts_are_refused(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(EepromError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         MicrowireEeprom(**arguments)  # type: ignore[arg-type]
 
 
@@ -374,7 +375,7 @@ def test_checksum_covers_the_words_up_to_its_own() -> None:
     assert words[:0x3F] == image(256)[:0x3F]
     assert words[0x40:] == image(256)[0x40:]
     assert sum(with_checksum(image(), 63, total=0)) & 0xFFFF == 0
-    with pytest.raises(EepromError, match=r"expected 0\.\.63"):
+    with pytest.raises(ConfigurationError, match=r"expected 0\.\.63"):
         with_checksum(image(), 64)
 
 
@@ -436,7 +437,7 @@ def test_loading_does_not_report_a_change() -> None:
         ({"words": [0] * 63 + [-1]}, "cell 63"),
         ({"words": [0] * 63 + [None]}, "cell 63"),
         ({"words": "x" * 64}, "64 numbers"),
-        ({"busy_ns": 1}, "busy_ns"),
+        ({"busy_ns": -1}, "busy_ns"),
         ({"busy_ns": "soon"}, "busy_ns"),
         ({"extra": 0}, "entries"),
     ],
@@ -444,7 +445,7 @@ def test_loading_does_not_report_a_change() -> None:
 def test_bad_state_is_refused_whole(change: dict[str, object], message: str) -> None:
     part = MicrowireEeprom(64, image())
     before = part.state()
-    with pytest.raises(EepromError, match=message):
+    with pytest.raises(SnapshotError, match=message):
         part.load_state({**MicrowireEeprom(64).state(), **change})
     assert part.state() == before
 
@@ -453,9 +454,9 @@ def test_state_must_be_complete() -> None:
     part = MicrowireEeprom(64)
     state = part.state()
     del state["shift"]
-    with pytest.raises(EepromError, match="entries"):
+    with pytest.raises(SnapshotError, match="entries"):
         part.load_state(state)
-    with pytest.raises(EepromError, match="entries"):
+    with pytest.raises(SnapshotError, match="entries"):
         part.load_state([])  # type: ignore[arg-type]
 
 
