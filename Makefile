@@ -1,0 +1,56 @@
+# Two commands do all the set-up: `make demo` and `make test`.  Everything lands in .venv and .venv-asan here, and in the
+# download cache of the guest tests ($NICEMU_CACHE, ~/.cache/nicemu by default).
+PYTHON ?= python3
+VENV   := .venv
+ASAN   := .venv-asan
+BIN    := $(VENV)/bin
+SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/*.py nicemu/*/__init__.py) pyproject.toml setup.py
+STRICT := -Werror
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -Werror
+
+.PHONY: demo test build lint types unit sanitize guests bench clean system
+
+demo: build
+	$(BIN)/python -m nicemu.selftest
+	$(BIN)/python examples/live_card.py
+
+# What CI runs, quickest first.
+test: lint types unit sanitize guests
+
+build: $(VENV)/.built
+
+system: ; @./conformance/system-packages base
+
+$(VENV)/.built: $(SOURCES) | system
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	NICEMU_CFLAGS="$(STRICT)" $(BIN)/pip install --quiet --editable '.[test,cli]'
+	touch $@
+
+$(ASAN)/.built: $(SOURCES) | system
+	test -x $(ASAN)/bin/python || $(PYTHON) -m venv $(ASAN)
+	NICEMU_CFLAGS="$(SANITIZE)" NICEMU_LDFLAGS="-fsanitize=address,undefined" \
+	    $(ASAN)/bin/pip install --quiet '.[test]'
+	touch $@
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: build
+	$(BIN)/mypy
+
+unit: build
+	$(BIN)/python -m pytest
+
+# The same tests and a time-boxed fuzz run on an engine with AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize: $(ASAN)/.built
+	tests/sanitized $(ASAN)/bin/python
+
+guests: build
+	$(BIN)/python -m pytest conformance
+
+bench: build
+	$(BIN)/python -m nicemu bench
+
+clean:
+	rm -rf $(VENV) $(ASAN) build dist *.egg-info nicemu/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
