@@ -1,0 +1,36 @@
+"""Backends: the wire that a card is joined to.
+
+>>> from nicemu.backends import Pcap, User
+>>> wire = Pcap(User(hostfwd=["tcp::5555-:22"]), "boot.pcap")
+
+A backend is given to a card when it is made (`backend=`) or later (`Nic.plug`).  `create` and `parse` make one from
+QEMU's names; `available` lists them.
+"""
+
+from __future__ import annotations
+
+from nicemu.backends.base import Backend, Counters
+from nicemu.backends.pcap import Pcap
+from nicemu.backends.python import PythonBackend
+from nicemu.backends.registry import BackendType, Option, available, create, parse
+from nicemu.backends.user import User, UserCounters
+from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
+
+__all__ = [
+    "Backend",
+    "BackendType",
+    "Counters",
+    "Hub",
+    "HubPort",
+    "Loopback",
+    "Null",
+    "Option",
+    "Pair",
+    "Pcap",
+    "PythonBackend",
+    "User",
+    "UserCounters",
+    "available",
+    "create",
+    "parse",
+]

@@ -1,0 +1,116 @@
+"""What all backends have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar
+
+from nicemu.engine import ffi, lib, raise_pending
+from nicemu.errors import BackendError, ConfigurationError
+
+__all__ = ["Backend", "Counters", "claim"]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What went over a wire, as frames without FCS and their bytes; all since the backend was made."""
+
+    sent_frames: int
+    sent_bytes: int
+    received_frames: int
+    received_bytes: int
+    #: Lost on the way out, by the backend's own choice or fault.
+    send_drops: int
+    #: Lost on the way in.
+    receive_drops: int
+    #: Refused by a rule.
+    filtered: int
+    #: Of the operating system.
+    errors: int
+
+
+class Backend:
+    """One end of a wire: give it to a card (`backend=`, `Nic.plug`), to a wrapper (`Pcap`) or to a `Hub`.
+
+    It belongs to one of these at a time and to the thread of that card's loop.  Close it when done (it is a context
+    manager); closing unplugs it and frees its sockets and files.  A callback must not close the backend it came from.
+    """
+
+    #: QEMU's name of this type of netdev.
+    kind: ClassVar[str] = ""
+    #: Whether a card on this wire holds frames back while its ring is full (where overflow was not chosen).
+    lossless: bool = False
+
+    def __init__(self, handle: Any, name: str = "") -> None:
+        if handle == ffi.NULL:
+            raise BackendError(f"no memory for a {self.kind} backend")
+        self._handle: Any = ffi.gc(handle, lib.nic_backend_free)
+        #: How messages and monitors call it: the `id` of QEMU's -netdev, else its type.
+        self.name = name or self.kind
+
+    @property
+    def handle(self) -> Any:
+        """The engine's nic_backend (cdata); BackendError once it is closed."""
+        if self._handle is None:
+            raise BackendError(f"backend {self.name} is closed")
+        return self._handle
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._handle is None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a card, a wrapper or a hub has it."""
+        return bool(lib.nic_backend_in_use(self.handle))
+
+    @property
+    def link_up(self) -> bool:
+        """Whether the far side of the wire is there."""
+        return bool(lib.nic_backend_is_up(self.handle))
+
+    @property
+    def counters(self) -> Counters:
+        """A reading of the counters."""
+        c = lib.nic_backend_get_counters(self.handle)
+        return Counters(
+            c.sent_frames,
+            c.sent_bytes,
+            c.received_frames,
+            c.received_bytes,
+            c.send_drops,
+            c.receive_drops,
+            c.filtered,
+            c.errors,
+        )
+
+    def turn(self) -> None:
+        """Passes on what has arrived.  A card's poll() and its loop do this; it is for wires without a card."""
+        lib.nic_backend_poll_chain(self.handle)
+        raise_pending()
+
+    def close(self) -> None:
+        """Unplugs it and frees what it owns; again is harmless."""
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "up" if self.link_up else "down"
+        return f"<{type(self).__name__} {self.name}: {state}>"
+
+
+def claim(wrapper: Any, lower: Backend) -> None:
+    """Puts an engine wrapper above `lower`; ConfigurationError if something has `lower` already."""
+    if lib.nic_backend_wrap(wrapper, lower.handle):
+        raise ConfigurationError(f"{lower.name} is already in use; expected a backend that nothing has (a Hub shares)")

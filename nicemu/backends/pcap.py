@@ -1,0 +1,82 @@
+"""A wrapper that records a wire in a file."""
+
+from __future__ import annotations
+
+import os
+
+from nicemu.backends.base import Backend, claim
+from nicemu.engine import ffi, lib
+from nicemu.errors import BackendError, ConfigurationError
+
+__all__ = ["Pcap"]
+
+FORMATS = {"pcap": 0, "pcapng": 1}
+
+
+class Pcap(Backend):
+    """Records every frame of `lower` in `path` and passes it on: `Pcap(User(), "boot.pcap")`.
+
+    `format` is `pcap` (classic, nanosecond magic) or `pcapng` (nanosecond timestamps, direction of each packet as seen
+    by the card); by default the suffix of `path` decides, and is pcap.  `snaplen` is the most bytes of a frame that are
+    kept.  Timestamps are the time of day plus the advance of the card's clock; `start` sets the wall time, in ns since
+    1970, at which the card's clock reads 0, so that a run on a virtual clock writes the same bytes each time.
+
+    When the file cannot be written (disk full) the dump ends at its last whole record, `error` tells why, and the
+    traffic goes on.  Frames stand without FCS.
+
+    Raises BackendError if the file cannot be opened, ConfigurationError for a wrong option.
+    """
+
+    kind = "pcap"
+
+    def __init__(
+        self,
+        lower: Backend,
+        path: str | os.PathLike[str],
+        *,
+        format: str = "",
+        snaplen: int = 65535,
+        start: int | None = None,
+        name: str = "",
+    ) -> None:
+        path = os.fspath(path)
+        format = format or ("pcapng" if path.endswith(".pcapng") else "pcap")
+        if format not in FORMATS:
+            raise ConfigurationError(f"unknown format {format!r}; expected one of: {', '.join(FORMATS)}")
+        if not 1 <= snaplen <= 262144:
+            raise ConfigurationError(f"snaplen {snaplen} is out of range; expected 1 to 262144 bytes")
+        if start is not None and start < 0:
+            raise ConfigurationError(f"start {start} is out of range; expected ns since 1970, 0 or more")
+        if lower.in_use:
+            raise ConfigurationError(f"{lower.name} is already in use; expected a backend that nothing has")
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise BackendError(error.errno, f"cannot write the capture file: {error.strerror}", path) from error
+        failure = ffi.new("int *")
+        handle = lib.nic_pcap_new(fd, FORMATS[format], snaplen, -1 if start is None else start, failure)
+        if handle == ffi.NULL:
+            reason = os.strerror(failure[0])
+            raise BackendError(failure[0], f"cannot write the capture file: {reason}", path)
+        super().__init__(handle, name or lower.name)
+        self.lower = lower
+        self.lossless = lower.lossless
+        self.path = path
+        self.format = format
+        claim(self.handle, lower)
+
+    @property
+    def error(self) -> OSError | None:
+        """Why the dump ended early, or None."""
+        code = lib.nic_pcap_error(self.handle)
+        return OSError(code, os.strerror(code), self.path) if code else None
+
+    @property
+    def records(self) -> int:
+        """Whole records in the file."""
+        return int(lib.nic_pcap_records(self.handle))
+
+    def close(self) -> None:
+        """Closes the file and the wire below."""
+        super().close()
+        self.lower.close()

@@ -1,0 +1,309 @@
+"""User-mode networking: a private network behind a NAT, by libslirp."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nicemu.backends.base import Backend
+from nicemu.engine import ffi, lib
+from nicemu.errors import BackendError, ConfigurationError
+
+__all__ = ["HostForward", "User", "UserCounters", "library_version"]
+
+#: Networks that RFC 1918 and RFC 2544 give, for a `net` without a mask; other addresses go by their class.
+PRIVATE = [IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15")]
+
+
+def library_version() -> str:
+    """The version of the libslirp that is installed; BackendError, naming the package to install, if there is none."""
+    version = lib.nic_user_version()
+    if version == ffi.NULL:
+        reason = ffi.string(lib.nic_user_load_error()).decode(errors="replace")
+        raise BackendError(
+            f"backend user needs libslirp ({reason}); install package libslirp0 (Debian, Ubuntu) or libslirp (Fedora)"
+        )
+    return str(ffi.string(version).decode())
+
+
+def _ipv4(option: str, text: str | IPv4Address) -> IPv4Address:
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        raise ConfigurationError(f"{option}={text} is not an IPv4 address; expected one like 10.0.2.2") from None
+
+
+def _ipv6(option: str, text: str | IPv6Address) -> IPv6Address:
+    try:
+        return IPv6Address(text)
+    except ValueError:
+        raise ConfigurationError(f"{option}={text} is not an IPv6 address; expected one like fec0::2") from None
+
+
+def _port(rule: str, text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ConfigurationError(f"{rule!r}: {text!r} is not a port; expected 1 to 65535")
+    return int(text)
+
+
+class HostForward(NamedTuple):
+    """One rule of hostfwd: what arrives at a port of this host goes to a port of the guest."""
+
+    udp: bool
+    host: IPv4Address
+    host_port: int
+    #: 0.0.0.0: the first address that DHCP gives.
+    guest: IPv4Address
+    guest_port: int
+
+    @classmethod
+    def parse(cls, rule: str) -> HostForward:
+        """Reads QEMU's form, `tcp:127.0.0.1:5555-10.0.2.15:22` or `udp::5555-:22`; ConfigurationError if it is not."""
+        match = re.fullmatch(r"(tcp|udp|):([^:]*):([^:-]*)-([^:]*):([^:]*)", rule)
+        if not match:
+            raise ConfigurationError(
+                f"hostfwd={rule} is not a rule; expected [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport"
+            )
+        protocol, host, host_port, guest, guest_port = match.groups()
+        return cls(
+            protocol == "udp",
+            _ipv4("hostfwd", host or "0.0.0.0"),
+            _port(rule, host_port),
+            _ipv4("hostfwd", guest or "0.0.0.0"),
+            _port(rule, guest_port),
+        )
+
+    def __str__(self) -> str:
+        protocol = "udp" if self.udp else "tcp"
+        return f"{protocol}:{self.host}:{self.host_port}-{self.guest}:{self.guest_port}"
+
+
+@dataclass(frozen=True)
+class UserCounters:
+    """What happened around libslirp; all since the backend was made."""
+
+    #: Frames of the guest that the strict filter refused, by reason.
+    filtered: dict[str, int]
+    #: Frames of the guest that libslirp was given.
+    passed: int
+    #: TCP segments whose URG bit and urgent pointer were cleared on the way.
+    urgent_cleared: int
+    #: Mistakes of the guest that libslirp reported.
+    guest_errors: int
+    #: Frames for the guest that found no room.
+    queue_full: int
+    #: Times that the card had no room and the host's sockets were left alone.
+    holds: int
+    #: Times that a host socket was ready and could not be served (no file descriptor left).
+    stalls: int
+
+
+def _network(net: str) -> IPv4Network:
+    """The network of option net: with /24 or /255.255.255.0, or by RFC 1918 and the address's class."""
+    try:
+        if "/" in net:
+            network = IPv4Network(net, strict=False)
+        else:
+            address = IPv4Address(net)
+            private = [n for n in PRIVATE if address in n]
+            by_class = 8 if int(address) < 1 << 31 else 16 if int(address) < 3 << 30 else 24
+            network = private[0] if private else IPv4Network((int(address), by_class), strict=False)
+    except ValueError:
+        raise ConfigurationError(f"net={net} is not a network; expected one like 10.0.2.0/24") from None
+    if network.prefixlen > 28:
+        raise ConfigurationError(f"net={net} is too small; expected a mask of at most 28 bits")
+    return network
+
+
+class _Ipv4Plan(NamedTuple):
+    net: IPv4Network
+    host: IPv4Address
+    dhcpstart: IPv4Address
+    dns: IPv4Address
+
+
+def _plan_ipv4(net: str, host: str, dhcpstart: str, dns: str) -> _Ipv4Plan:
+    """Addresses, where unset at QEMU's places: host .2.2, dns .2.3, dhcpstart .2.15, cut to the network."""
+    network = _network(net)
+
+    def place(option: str, text: str, default: int) -> IPv4Address:
+        address = _ipv4(option, text) if text else network[default & int(network.hostmask)]
+        if address not in network or address in (network.network_address, network.broadcast_address):
+            raise ConfigurationError(f"{option}={address} is no station's address in net={network}; set {option}")
+        return address
+
+    start = 0x20F if network.prefixlen < 28 else 4
+    plan = _Ipv4Plan(
+        network, place("host", host, 0x202), place("dhcpstart", dhcpstart, start), place("dns", dns, 0x203)
+    )
+    if len({plan.host, plan.dhcpstart, plan.dns}) < 3:
+        raise ConfigurationError(
+            f"host={plan.host}, dns={plan.dns} and dhcpstart={plan.dhcpstart}: expected three different addresses"
+        )
+    return plan
+
+
+class _Ipv6Plan(NamedTuple):
+    prefix: IPv6Network
+    host: IPv6Address
+    dns: IPv6Address
+
+
+def _plan_ipv6(net: str, host: str, dns: str) -> _Ipv6Plan:
+    try:
+        prefix = IPv6Network(net, strict=False)
+    except ValueError:
+        raise ConfigurationError(f"ipv6-net={net} is not a prefix; expected one like fec0::/64") from None
+    if prefix.prefixlen > 126:
+        raise ConfigurationError(f"ipv6-net={net} is too small; expected a prefix of at most 126 bits")
+    plan = _Ipv6Plan(prefix, _ipv6("ipv6-host", host or prefix[2]), _ipv6("ipv6-dns", dns or prefix[3]))
+    for option, address in (("ipv6-host", plan.host), ("ipv6-dns", plan.dns)):
+        if address not in prefix:
+            raise ConfigurationError(f"{option}={address} is outside of ipv6-net={prefix}")
+    return plan
+
+
+def _check_text(option: str, text: str, limit: int) -> str:
+    if len(text.encode()) > limit or any(ord(c) < 32 for c in text):
+        raise ConfigurationError(f"{option}: expected at most {limit} bytes without control characters")
+    return text
+
+
+class User(Backend):
+    """A network of the guest's own behind a NAT: DHCP, DNS, TCP, UDP and ICMP echo, with no privilege and no set-up.
+
+    Options are QEMU's: `net` (10.0.2.0/24), `host` (the gateway, 10.0.2.2, which reaches this machine's 127.0.0.1),
+    `dns` (10.0.2.3), `dhcpstart` (10.0.2.15), `hostname` and `domainname` and `dnssearch` for DHCP, `restrict` (nothing
+    leaves the network but what hostfwd lets in), `tftp` (a folder that is served) with `bootfile` and
+    `tftp_server_name`, `ipv4` and `ipv6` (each may be switched off) with `ipv6_net`, `ipv6_host` and `ipv6_dns`, and
+    `hostfwd` rules such as `tcp::5555-:22`.
+
+    While the card has no room for frames the host's sockets are left alone, so that TCP towards the guest waits and
+    loses nothing.  The MTU is 1500; longer frames of the guest are refused, as is everything that the strict filter
+    finds inconsistent (`user_counters`); IP fragments are among it.  Frames for the guest are padded to 60 bytes.
+
+    Raises BackendError if libslirp is missing or a port cannot be had, ConfigurationError for a wrong option.
+    """
+
+    kind = "user"
+    lossless = True
+
+    def __init__(
+        self,
+        *,
+        net: str = "10.0.2.0/24",
+        host: str = "",
+        dhcpstart: str = "",
+        dns: str = "",
+        hostname: str = "",
+        domainname: str = "",
+        dnssearch: Sequence[str] = (),
+        restrict: bool = False,
+        tftp: str | os.PathLike[str] = "",
+        bootfile: str = "",
+        tftp_server_name: str = "",
+        ipv4: bool = True,
+        ipv6: bool = True,
+        ipv6_net: str = "fec0::/64",
+        ipv6_host: str = "",
+        ipv6_dns: str = "",
+        hostfwd: Sequence[str] = (),
+        name: str = "",
+    ) -> None:
+        if not ipv4 and not ipv6:
+            raise ConfigurationError("ipv4=off and ipv6=off leave no network; expected at least one of them on")
+        if isinstance(hostfwd, str) or isinstance(dnssearch, str):
+            raise ConfigurationError("hostfwd and dnssearch take lists, as in hostfwd=['tcp::5555-:22']")
+        rules = [HostForward.parse(rule) for rule in hostfwd]
+        folder = os.fspath(tftp)
+        if folder and not Path(folder).is_dir():
+            raise ConfigurationError(f"tftp={folder} is not a folder; expected the one to serve")
+        self.ipv4 = _plan_ipv4(net, host, dhcpstart, dns)
+        self.ipv6 = _plan_ipv6(ipv6_net, ipv6_host, ipv6_dns)
+        self.restrict = restrict
+        config = ffi.new("nic_user_config *")
+        config.restricted, config.ipv4, config.ipv6 = restrict, ipv4, ipv6
+        texts = {
+            "hostname": _check_text("hostname", hostname, 255),
+            "domainname": _check_text("domainname", domainname, 255),
+            "bootfile": _check_text("bootfile", bootfile, 127),
+            "tftp_server_name": _check_text("tftp-server-name", tftp_server_name, 255),
+            "tftp": folder,
+        }
+        self._fill(config, texts, [_check_text("dnssearch", d, 253) for d in dnssearch], name)
+        self._add_rules(rules)
+
+    def _fill(self, config: Any, texts: dict[str, str], dnssearch: list[str], name: str) -> None:
+        library_version()
+        config.net, config.mask = int(self.ipv4.net.network_address), int(self.ipv4.net.netmask)
+        config.host, config.dns, config.dhcp_start = int(self.ipv4.host), int(self.ipv4.dns), int(self.ipv4.dhcpstart)
+        config.prefix6 = list(self.ipv6.prefix.network_address.packed)
+        config.prefix6_length = self.ipv6.prefix.prefixlen
+        config.host6, config.dns6 = list(self.ipv6.host.packed), list(self.ipv6.dns.packed)
+        keep = {option: ffi.new("char[]", os.fsencode(text)) for option, text in texts.items() if text}
+        for option, text in keep.items():
+            setattr(config, option, text)
+        domains = [ffi.new("char[]", domain.encode()) for domain in dnssearch]
+        listed = ffi.new("const char *[]", [*domains, ffi.NULL])
+        config.dnssearch = listed if domains else ffi.NULL
+        failure = ffi.new("int *")
+        handle = lib.nic_user_new(config, failure)
+        if handle == ffi.NULL:
+            raise BackendError(failure[0], f"libslirp {library_version()} failed: {os.strerror(failure[0])}")
+        super().__init__(handle, name)
+
+    def _add_rules(self, rules: Sequence[HostForward]) -> None:
+        try:
+            for rule in rules:
+                self._add(rule)
+        except BackendError:
+            self.close()
+            raise
+
+    def _add(self, rule: HostForward) -> None:
+        error = lib.nic_user_hostfwd_add(
+            self.handle, rule.udp, int(rule.host), rule.host_port, int(rule.guest), rule.guest_port
+        )
+        if error:
+            raise BackendError(error, f"hostfwd={rule}: {os.strerror(error)}")
+
+    def hostfwd_add(self, rule: str) -> None:
+        """Forwards a port of this host, as `tcp:127.0.0.1:5555-10.0.2.15:22`; BackendError if it cannot be had."""
+        self._add(HostForward.parse(rule))
+
+    def hostfwd_remove(self, rule: str) -> None:
+        """Ends a forwarding, named by its host side as `tcp:127.0.0.1:5555`; ConfigurationError if there is none."""
+        match = re.fullmatch(r"(tcp|udp|):([^:]*):([^:-]*)(-.*)?", rule)
+        if not match:
+            raise ConfigurationError(f"{rule!r} names no forwarding; expected [tcp|udp]:[hostaddr]:hostport")
+        protocol, host, port, _ = match.groups()
+        address = _ipv4("hostaddr", host or "0.0.0.0")
+        if lib.nic_user_hostfwd_remove(self.handle, protocol == "udp", int(address), _port(rule, port)):
+            raise ConfigurationError(f"{rule!r}: nothing is forwarded from there; see info()")
+
+    def info(self) -> str:
+        """The connections under way, as libslirp lists them (QEMU's `info usernet`)."""
+        size = int(lib.nic_user_info(self.handle, ffi.NULL, 0))
+        text = ffi.new("char[]", size + 1)
+        lib.nic_user_info(self.handle, text, size + 1)
+        return str(ffi.string(text).decode(errors="replace"))
+
+    @property
+    def version(self) -> str:
+        """The version of libslirp."""
+        return library_version()
+
+    @property
+    def user_counters(self) -> UserCounters:
+        """A reading of the counters that only this backend has."""
+        c = lib.nic_user_get_counters(self.handle)
+        reasons = {
+            str(ffi.string(lib.nic_filter_reason(i)).decode()): int(c.filter[i])
+            for i in range(1, lib.NIC_FILTER_REASONS)
+        }
+        return UserCounters(reasons, c.filter[0], c.urgent_cleared, c.guest_errors, c.queue_full, c.holds, c.stalls)

@@ -1,0 +1,117 @@
+"""Wires within the process: none, back to the card, between two cards, between many."""
+
+from __future__ import annotations
+
+from nicemu.backends.base import Backend, claim
+from nicemu.engine import ffi, lib, raise_pending
+from nicemu.errors import BackendError, ConfigurationError
+
+__all__ = ["Hub", "HubPort", "Loopback", "Null", "Pair"]
+
+
+class Null(Backend):
+    """A wire that swallows every frame and brings none."""
+
+    kind = "null"
+
+    def __init__(self, *, name: str = "") -> None:
+        super().__init__(lib.nic_null_new(), name)
+
+
+class Loopback(Backend):
+    """A loopback plug: every frame that leaves comes back, with the card's next poll; none is lost."""
+
+    kind = "loopback"
+
+    def __init__(self, *, name: str = "") -> None:
+        super().__init__(lib.nic_loopback_new(), name)
+
+
+class Pair(Backend):
+    """One end of a cable between two cards: `a, b = Pair.create()`.
+
+    An end whose card holds frames back (overflow `hold`) holds back the other card's sending, so that nothing is lost.
+    Frames sent while the other end has no card are dropped and counted (`send_drops`).  Pulling the cable at one end
+    (`set_link`) takes the link from the other; so does closing an end.  Both ends belong to one thread.
+    """
+
+    kind = "pair"
+
+    @classmethod
+    def create(cls, *, name: str = "") -> tuple[Pair, Pair]:
+        """Both ends of a new cable."""
+        ends = ffi.new("nic_backend *[2]")
+        if lib.nic_pair_new(ends, ends + 1):
+            raise BackendError("no memory for a pair of backends")
+        prefix = name or cls.kind
+        return cls(ends[0], f"{prefix}.0"), cls(ends[1], f"{prefix}.1")
+
+
+class HubPort(Backend):
+    """A port of a `Hub`, made by `Hub.port` or `Hub.connect`."""
+
+    kind = "hubport"
+
+
+class Hub:
+    """A repeater: what one port sends all others hear (QEMU's `hubport` netdevs and numbered VLANs).
+
+    `port()` is a backend for a card; `connect(backend)` joins a wire to the hub, for instance a `User` that several
+    cards share.  A port that cannot pass frames on loses its own (`receive_drops`) and delays nobody.  At most 64
+    ports.  Everything on a hub belongs to one thread; the wires below run on the loop of the first card that has one.
+    """
+
+    def __init__(self, *, name: str = "hub") -> None:
+        handle = lib.nic_hub_new()
+        if handle == ffi.NULL:
+            raise BackendError("no memory for a hub")
+        self._handle = ffi.gc(handle, lib.nic_hub_free)
+        self._ports: list[HubPort] = []
+        self._lowers: list[Backend] = []
+        self.name = name
+
+    @property
+    def ports(self) -> tuple[HubPort, ...]:
+        """The ports that are open, those of `connect` included."""
+        self._ports = [p for p in self._ports if not p.closed]
+        return tuple(self._ports)
+
+    def port(self) -> HubPort:
+        """A new port for a card; ConfigurationError beyond 64."""
+        handle = lib.nic_hub_port(self._handle)
+        if handle == ffi.NULL:
+            raise ConfigurationError(f"{self.name} has no free port: a hub has at most 64")
+        port = HubPort(handle, f"{self.name}.{len(self._ports)}")
+        self._ports.append(port)
+        return port
+
+    def connect(self, backend: Backend) -> HubPort:
+        """Joins a wire to the hub; ConfigurationError if something has it already."""
+        port = self.port()
+        try:
+            claim(port.handle, backend)
+        except ConfigurationError:
+            port.close()
+            raise
+        self._lowers.append(backend)
+        return port
+
+    def turn(self) -> None:
+        """Passes frames on; a card on the hub does this with its own poll."""
+        for port in self.ports[:1]:
+            lib.nic_backend_poll_chain(port.handle)
+        raise_pending()
+
+    def close(self) -> None:
+        """Closes its ports, and the wires that were connected; again is harmless."""
+        for port in self.ports:
+            port.close()
+        for backend in self._lowers:
+            backend.close()
+        self._lowers.clear()
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
