@@ -6,12 +6,13 @@ Run `python -m nicemu.codegen` after changing a table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from nicemu.findings import Rule
-from nicemu.registers import Register, Table
+from nicemu.registers import Register, RegisterError, Table
 
 __all__ = ["CARDS", "cells", "header"]
 
@@ -44,21 +45,30 @@ def header(card: str, tables: Sequence[Table], rules: Sequence[Rule]) -> str:
         lines.append(f"    {prefix}_{register.name} = {cell},")
         total = cell + register.count
     lines += [f"    {prefix}_CELLS = {total},", "};", ""]
-    for table in tables:
-        for register in table:
-            if register.cell:
-                continue
-            for f in register.fields:
-                if not f.name or f.name == register.name:
-                    continue
-                name = f"{prefix}_{register.name}_{f.name}"
-                lines.append(f"#define {name} {f.mask:#010x}u")
-                if f.width > 1:
-                    lines.append(f"#define {name}_SHIFT {f.bit}")
+    for _, register, _ in cells(tables):
+        lines += _masks(f"{prefix}_{register.name}", register)
     lines += ["", "enum { /* findings */"]
     lines += [f"    {rule.constant} = {number}," for number, rule in enumerate(rules)]
     lines += ["};", "", "#endif", ""]
+    _check_names(card, lines)
     return "\n".join(lines)
+
+
+def _masks(prefix: str, register: Register) -> Iterator[str]:
+    """A mask for each named field, and a shift for those of several bits."""
+    for f in register.fields:
+        if f.name and f.name != register.name:
+            yield f"#define {prefix}_{f.name} {f.mask:#010x}u"
+            if f.width > 1:
+                yield f"#define {prefix}_{f.name}_SHIFT {f.bit}"
+
+
+def _check_names(card: str, lines: Sequence[str]) -> None:
+    """A register A with a field B_C and a register A_B with a field C would share a name."""
+    names = [match[1] for line in lines if (match := re.match(r"(?:#define|   ) (\w+) ", line))]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RegisterError(f"{card}: {', '.join(twice)} would be defined twice in its C header")
 
 
 def main() -> None:

@@ -94,6 +94,22 @@ class Field:
     keeps: frozenset[Reset] = frozenset()
     values: Mapping[int, str] = field(default_factory=dict, hash=False)
 
+    def check(self, register: str) -> None:
+        """Raises RegisterError if the field contradicts itself."""
+        where = f"{register}.{self.name or 'reserved'}"
+        if self.name and not self.name.isidentifier():
+            raise RegisterError(f"{where}: expected a name that Python and C accept")
+        if self.access not in ACCESS:
+            raise RegisterError(f"{where}: access word {self.access!r}; expected one of {', '.join(ACCESS)}")
+        if self.width < 1:
+            raise RegisterError(f"{where}: width is {self.width}; expected at least 1 bit")
+        if self.reset is not None and self.reset >> self.width:
+            raise RegisterError(f"{where}: reset {self.reset:#x} does not fit into {self.width} bits")
+        if any(value >> self.width for value in self.values):
+            raise RegisterError(f"{where}: names values that do not fit into {self.width} bits")
+        if Reset.POWER in self.keeps:
+            raise RegisterError(f"{where}: nothing survives power-on")
+
     @property
     def mask(self) -> int:
         """The field's bits, in place."""
@@ -117,7 +133,7 @@ class Register:
               `access`, `reset` and the register's name.
     size:     bytes: 1, 2 or 4.
     count, stride: an array of `count` elements `stride` bytes apart.
-    reset:    with `fields`: ignored; else the value after power-on, or one value for each element.
+    reset:    the value after power-on, where no `fields` tell it; or one value for each element of an array.
     aliases:  further offsets that reach the same register (for an array: offsets of its first element).
     cell:     name of the register whose storage this one shares (set/clear pairs such as IMS and IMC).
     clears:   name of the register that a read of this one clears too (64-bit counters).
@@ -156,30 +172,31 @@ class Register:
             object.__setattr__(self, "stride", self.size)
         if self.stride < self.size:
             raise RegisterError(f"{self.name}: stride {self.stride} is less than its size {self.size}")
-        if not isinstance(self.reset, (int, type(None))) and len(self.reset) != self.count:
-            raise RegisterError(f"{self.name}: {len(self.reset)} reset values for {self.count} elements")
+        if self.direction not in ("r", "w", "rw"):
+            raise RegisterError(f"{self.name}: direction is {self.direction!r}; expected 'r', 'w' or 'rw'")
+        if not isinstance(self.reset, (int, type(None))):
+            self._check_resets(self.reset)
         if not self.fields:
             reset = self.reset if isinstance(self.reset, (int, type(None))) else 0
             whole = Field(self.name, 0, 8 * self.size, self.access, reset, self.doc, self.state, self.keeps)
             object.__setattr__(self, "fields", (whole,))
         self._check_fields()
 
+    def _check_resets(self, values: Sequence[int]) -> None:
+        if len(values) != self.count:
+            raise RegisterError(f"{self.name}: {len(values)} reset values for {self.count} elements")
+        if any(value >> 8 * self.size for value in values):
+            raise RegisterError(f"{self.name}: a reset value does not fit into {8 * self.size} bits")
+
     def _check_fields(self) -> None:
         expected = 0
         for f in self.fields:
+            f.check(self.name)
             where = f"{self.name}.{f.name or 'reserved'}"
-            if f.access not in ACCESS:
-                raise RegisterError(f"{where}: access word {f.access!r}; expected one of {', '.join(ACCESS)}")
-            if f.width < 1:
-                raise RegisterError(f"{where}: width is {f.width}; expected at least 1 bit")
             if f.bit < expected:
                 raise RegisterError(f"{where}: bit {f.bit} is described twice (fields go from the lowest bit up)")
             if f.bit > expected:
                 raise RegisterError(f"{where}: bits {expected}..{f.bit - 1} before it are not described")
-            if f.reset is not None and f.reset >> f.width:
-                raise RegisterError(f"{where}: reset {f.reset:#x} does not fit into {f.width} bits")
-            if Reset.POWER in f.keeps:
-                raise RegisterError(f"{where}: nothing survives power-on")
             expected = f.bit + f.width
         if expected != 8 * self.size:
             raise RegisterError(f"{self.name}: describes {expected} bits; expected {8 * self.size}")
@@ -225,6 +242,19 @@ class Register:
         """The value of each named field in `value`."""
         return {f.name: (value & f.mask) >> f.bit for f in self.fields if f.name}
 
+    def encode(self, **values: int) -> int:
+        """The register's value with these fields set and the others 0; ValueError for a value that does not fit.
+
+        `RCTL.encode(EN=1, BAM=1, BSIZE=2)`; KeyError with the known names for an unknown field.
+        """
+        word = 0
+        for name, value in values.items():
+            f = self.field(name)
+            if value < 0 or value >> f.width:
+                raise ValueError(f"{self.name}.{name} = {value:#x}; it has {f.width} bits")
+            word |= value << f.bit
+        return word
+
     def describe(self, value: int) -> str:
         """`value` in words: the names of set flags, `NAME=value` of wider fields that are not 0."""
         words = []
@@ -268,18 +298,29 @@ class Table:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "registers", tuple(self.registers))
+        if not self.widths or any(width not in (1, 2, 4, 8) for width in self.widths):
+            raise RegisterError(f"table {self.name}: widths are {list(self.widths)}; expected some of 1, 2, 4 and 8")
         names = self.by_name
         if len(names) != len(self.registers):
             twice = [r.name for i, r in enumerate(self.registers) if r.name in {q.name for q in self.registers[:i]}]
             raise RegisterError(f"table {self.name}: {', '.join(twice)} described twice")
         for register in self.registers:
-            for attribute in ("cell", "clears"):
-                other = getattr(register, attribute)
-                if other and other not in names:
-                    raise RegisterError(f"{register.name}: {attribute}={other!r} is no register of table {self.name}")
-            if register.cell and names[register.cell].count != register.count:
-                raise RegisterError(f"{register.name}: shares the cells of {register.cell}, which has another count")
+            self._check_references(register)
         self._check_overlaps()
+
+    def _check_references(self, register: Register) -> None:
+        """What a register says of others of the table."""
+        index = register.window[1] if register.window else ""
+        for attribute, other in (("cell", register.cell), ("clears", register.clears), ("window", index)):
+            if other and other not in self.by_name:
+                raise RegisterError(f"{register.name}: {attribute}={other!r} is no register of table {self.name}")
+        for other in filter(None, (register.cell, register.clears)):
+            if (self.by_name[other].count, self.by_name[other].size) != (register.count, register.size):
+                raise RegisterError(f"{register.name}: {other} has another count or size")
+        if register.cell and self.by_name[register.cell].cell:
+            raise RegisterError(f"{register.name}: shares the cells of {register.cell}, which has none of its own")
+        if any(not 0 <= page < self.pages for page in register.pages):
+            raise RegisterError(f"{register.name}: in pages {list(register.pages)}; table {self.name} has {self.pages}")
 
     def _check_overlaps(self) -> None:
         for direction in "rw":
@@ -332,14 +373,17 @@ class Table:
     def with_resets(self, values: Mapping[str, int]) -> Table:
         """A copy whose named registers come up with other values (an identity of the same family).
 
-        Each value replaces the whole reset value of the register; bits of undefined fields become defined.
+        Each value replaces the whole reset value of the register (of every element of an array); bits of undefined
+        fields become defined.
         """
         changed = []
         for register in self.registers:
             if register.name in values:
                 value = values[register.name]
+                if value < 0 or value >> 8 * register.size:
+                    raise RegisterError(f"{register.name}: reset {value:#x} does not fit into {8 * register.size} bits")
                 fields = [replace(f, reset=(value & f.mask) >> f.bit) for f in register.fields]
-                register = replace(register, fields=fields)
+                register = replace(register, fields=fields, reset=0)
             changed.append(register)
         unknown = set(values) - set(self.by_name)
         if unknown:
@@ -347,7 +391,9 @@ class Table:
         return replace(self, registers=changed)
 
 
-def flags(names: Iterable[str], *, first: int = 0, access: str = "rw", keeps: frozenset[Reset] = frozenset()) -> list[Field]:
+def flags(
+    names: Iterable[str], *, first: int = 0, access: str = "rw", keeps: frozenset[Reset] = frozenset()
+) -> list[Field]:
     """One-bit fields in ascending order from bit `first`; an empty name reserves the bit."""
     return [
         Field(name, first + i, 1, access, keeps=keeps) if name else Reserved(first + i) for i, name in enumerate(names)

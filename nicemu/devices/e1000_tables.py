@@ -1,27 +1,29 @@
 """Registers and rules of the Intel 82540EM, the `e1000`.
 
-Sections are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual", 8254x SDM,
-revision 4.0; where a driver uses what that manual leaves out, the section says so.  Each list below is one part of
-chapter 13, in its order; `MMIO` sorts them by offset.
+Sections are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual", 317453
+(8254x SDM).  Each list below is one part of its chapter 13, in its order; `MMIO` sorts them by offset.
 
-The 82542's offsets for the same registers (RDBAL at 0x110, TDBAL at 0x420 and so on) are not decoded: the manual gives
-them for no part of this family.  FLA, TXDMAC, and the wake-up filter's ITCO belong to other members of the family and
-are absent too.
+What is not here: FLA, TXDMAC and the wake-up filter's ITCO, which other members of the family have, and the 82542's
+offsets for these registers (RDBAL at 0x110, TDBAL at 0x420 and so on), which the manual gives for no part and which are
+not decoded.  What is here although the manual leaves it out: MANC, which drivers of this part read and write.
 
-This module needs neither the engine nor numpy; descriptor layouts are in e1000_descriptors.
+Undefined at power-on ("X" in the manual) is `reset=None`; a register that has no initial value has no reset circuit
+either, so resets leave it alone.  Statistics do start at 0 (14.8), although 13.7 says that they do not.
+
+This module needs neither the engine nor numpy; descriptor layouts are in `e1000_descriptors`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from nicemu.findings import Rule
+from nicemu.findings import Rule, Severity
 from nicemu.registers import Field, Register, Reserved, Reset, State, Table
 
 __all__ = ["IO", "MMIO", "RULES", "TABLES"]
 
-#: What RST# and CTRL.RST leave alone (14.7).
+#: Left alone by RST# and by CTRL.RST (14.7).
 KEPT = frozenset({Reset.BUS, Reset.SOFT})
+#: Left alone by CTRL.RST only.
+KEPT_SOFT = frozenset({Reset.SOFT})
 
 
 def number(
@@ -147,7 +149,7 @@ GENERAL = [
         Field("DATA", 16, 16, "ro", None, "The word", keeps=KEPT),
     ]),
     Register("CTRL_EXT", 0x0018, "Extended device control", "13.4.6", [
-        Field("GPI_EN0", 0, 1, "rw", 0, "Unused on this part", State.STORED),
+        Field("GPI_EN0", 0, 1, "rw", 0, "General purpose interrupt of a pin that this part lacks", State.STORED),
         Field("PHYINT_EN", 1, 1, "rw", 0, "The PHY's interrupt raises ICR.PHYINT"),
         Field("SDP6_GPIEN", 2, 1, "rw", 0, "Pin SDP6 raises ICR.GPI_SDP6", State.STORED),
         Field("SDP7_GPIEN", 3, 1, "rw", 0, "Pin SDP7 raises ICR.GPI_SDP7", State.STORED),
@@ -160,13 +162,13 @@ GENERAL = [
         Field("SDP7_IODIR", 11, 1, "rw", 0, "SDP7 is an output; from EEPROM", State.STORED, KEPT),
         Field("ASDCHK", 12, 1, "sc", 0, "Detect the PHY's speed once: STATUS.ASDV"),
         Field("EE_RST", 13, 1, "sc", 0, "Read the EEPROM again"),
-        Field("IPS0", 14, 1, "ro", 0, "Reserved; from EEPROM", State.STORED),
+        Field("IPS0", 14, 1, "rw", 0, "No effect, to be written as 0; from EEPROM", State.STORED),
         Field("SPD_BYPS", 15, 1, "rw", 0, "Speed select bypass: CTRL.FRCSPD is ignored"),
-        Field("IPS1", 16, 1, "ro", 0, "Reserved; from EEPROM", State.STORED),
+        Field("IPS1", 16, 1, "rw", 0, "No effect, to be written as 0; from EEPROM", State.STORED),
         Reserved(17, 15),
     ]),
     Register("MDIC", 0x0020, "PHY access", "13.4.7", [
-        Field("DATA", 0, 16, "rw", None, "Data", keeps=KEPT),
+        Field("DATA", 0, 16, "rw", None, "What is written, or was read", keeps=KEPT),
         Field("REGADD", 16, 5, "rw", 0, "PHY register"),
         Field("PHYADD", 21, 5, "rw", 0, "PHY address; the internal PHY is 1"),
         Field("OP", 26, 2, "rw", 0, "Operation", values={1: "write", 2: "read"}),
@@ -191,48 +193,54 @@ GENERAL = [
              state=State.STORED),
     Register("LEDCTL", 0x0E00, "LED control", "13.4.15",
              [*_led(0, 2, 0), *_led(1, 3, 1), *_led(2, 6, 0), *_led(3, 7, 0)]),
+    # 14.7 does not name it; drivers write it and then set CTRL.RST to make the new division take effect.
     Register("PBA", 0x1000, "Packet buffer allocation", "13.4.16", [
-        Field("RXA", 0, 7, "rw", 0x30, "KiB of the packet buffer for receive, a multiple of 8"),
+        Field("RXA", 0, 7, "rw", 0x30, "KiB of the packet buffer for receive, a multiple of 8", keeps=KEPT_SOFT),
         Reserved(7, 9),
-        Field("TXA", 16, 16, "ro", 0x10, "KiB for transmit: 64 - RXA"),
+        Field("TXA", 16, 16, "ro", 0x10, "KiB for transmit: 64 - RXA", keeps=KEPT_SOFT),
     ]),
 ]
 
 # ---------------------------------------------------------------- 13.4.17-21: interrupts
 
 
-def _causes(access: str, reserved: str) -> list[Field]:
-    """The interrupt causes, each with the access word of one of the four registers that show them."""
-    undocumented = State.UNDOCUMENTED
+def _causes(access: str, reserved: State = State.RESERVED) -> list[Field]:
+    """The interrupt causes, with the access word of one of the four registers that show them.
+
+    Every bit up to 16 is a flip-flop that ICS, IMS and IMC reach, the reserved ones too: Linux's `ethtool -t` expects
+    an interrupt from each of bits 0 to 9.  There is no INT_ASSERTED in bit 31; that came with later parts.
+    """
+    unnamed = "Reserved, without a source; ICS sets it", State.UNDOCUMENTED
     return [
         Field("TXDW", 0, 1, access, 0, "Transmit descriptor written back"),
         Field("TXQE", 1, 1, access, 0, "Transmit queue empty"),
         Field("LSC", 2, 1, access, 0, "Link status changed"),
-        Field("RXSEQ", 3, 1, access, 0, "Receive sequence error of a SerDes; only ICS sets it"),
-        Field("RXDMT0", 4, 1, access, 0, "Receive descriptors at or below RCTL.RDMTS"),
-        Field("CAUSE5", 5, 1, access, 0, "No source; a driver's self-test sets it through ICS", undocumented),
-        Field("RXO", 6, 1, access, 0, "Receive overrun"),
+        Field("RXSEQ", 3, 1, access, 0, "Receive sequence error of a SerDes; here only ICS sets it", State.STORED),
+        Field("RXDMT0", 4, 1, access, 0, "Free receive descriptors fell to RCTL.RDMTS"),
+        Field("CAUSE5", 5, 1, access, 0, *unnamed),
+        Field("RXO", 6, 1, access, 0, "Receive FIFO overrun"),
         Field("RXT0", 7, 1, access, 0, "Receive timer expired"),
-        Field("CAUSE8", 8, 1, access, 0, "No source; a driver's self-test sets it through ICS", undocumented),
+        Field("CAUSE8", 8, 1, access, 0, *unnamed),
         Field("MDAC", 9, 1, access, 0, "PHY access complete"),
-        Field("RXCFG", 10, 1, access, 0, "Configuration words of a SerDes; only ICS sets it"),
-        Field("CAUSE11", 11, 1, access, 0, "No source; a driver's self-test sets it through ICS", undocumented),
+        Field("RXCFG", 10, 1, access, 0, "Ordered sets of a SerDes; here only ICS sets it", State.STORED),
+        Field("CAUSE11", 11, 1, access, 0, *unnamed),
         Field("PHYINT", 12, 1, access, 0, "The PHY's interrupt, where CTRL_EXT.PHYINT_EN is set"),
-        Field("GPI_SDP6", 13, 1, access, 0, "Pin SDP6; only ICS sets it"),
-        Field("GPI_SDP7", 14, 1, access, 0, "Pin SDP7; only ICS sets it"),
-        Field("TXD_LOW", 15, 1, access, 0, "Transmit descriptors at or below TXDCTL.LWTHRESH"),
+        Field("GPI_SDP6", 13, 1, access, 0, "Pin SDP6; without a board only ICS sets it", State.STORED),
+        Field("GPI_SDP7", 14, 1, access, 0, "Pin SDP7; without a board only ICS sets it", State.STORED),
+        Field("TXD_LOW", 15, 1, access, 0, "Pending transmit descriptors fell to TXDCTL.LWTHRESH"),
         Field("SRPD", 16, 1, access, 0, "Small packet received: RSRPD"),
-        Field("", 17, 15, "rsvd", 0, "Reserved", State.STORED if reserved == "any" else State.RESERVED),
+        Field("", 17, 15, "rsvd", 0, "Reserved", reserved),
     ]
 
 
 INTERRUPT = [
-    Register("ICR", 0x00C0, "Interrupt causes; a read clears all", "13.4.17", _causes("rc_w1c", ""), interrupt=True),
+    Register("ICR", 0x00C0, "Interrupt causes; a read clears all", "13.4.17", _causes("rc_w1c"), interrupt=True),
     number("ITR", 0x00C4, "Least time between interrupts, in 256 ns; 0: none", "13.4.18", field="INTERVAL", width=16),
-    Register("ICS", 0x00C8, "Interrupt causes to set", "13.4.19", _causes("wo1s", ""), cell="ICR", interrupt=True),
-    Register("IMS", 0x00D0, "Interrupt mask: causes to enable; reads show it", "13.4.20", _causes("w1s", ""),
+    Register("ICS", 0x00C8, "Interrupt causes to set", "13.4.19", _causes("wo1s"), cell="ICR", interrupt=True),
+    Register("IMS", 0x00D0, "Interrupt mask: causes to enable; reads show it", "13.4.20", _causes("w1s"),
              interrupt=True),
-    Register("IMC", 0x00D8, "Interrupt causes to disable", "13.4.21", _causes("wo1c", "any"), cell="IMS",
+    # Reserved bits of IMC are to be written as 1, those of the others as 0: no complaint here.
+    Register("IMC", 0x00D8, "Interrupt causes to disable", "13.4.21", _causes("wo1c", State.STORED), cell="IMS",
              interrupt=True),
 ]
 
@@ -246,7 +254,7 @@ RECEIVE = [
         Field("UPE", 3, doc="Unicast promiscuous"),
         Field("MPE", 4, doc="Multicast promiscuous"),
         Field("LPE", 5, doc="Long packets, up to 16384 bytes"),
-        Field("LBM", 6, 2, doc="Loopback", values={0: "none", 3: "PHY"}),
+        Field("LBM", 6, 2, doc="Loopback; the PHY's own loopback works without it", values={0: "none", 3: "PHY"}),
         Field("RDMTS", 8, 2, doc="Free descriptors that raise RXDMT0", values={0: "1/2", 1: "1/4", 2: "1/8"}),
         Reserved(10, 2),
         Field("MO", 12, 2, doc="Address bits that the multicast hash takes",
@@ -286,11 +294,11 @@ RECEIVE = [
         Field("FPD", 31, 1, "sc", doc="Expire now"),
     ]),
     Register("RXDCTL", 0x2828, "Receive descriptor control", "13.4.46", [
-        Field("PTHRESH", 0, 6, doc="Prefetch threshold"),
+        Field("PTHRESH", 0, 6, doc="Prefetch when fewer descriptors are on the chip", state=State.STORED),
         Reserved(6, 2),
-        Field("HTHRESH", 8, 6, doc="Host threshold"),
+        Field("HTHRESH", 8, 6, doc="Prefetch when at least so many are in memory", state=State.STORED),
         Reserved(14, 2),
-        Field("WTHRESH", 16, 6, "rw", 1, "Write-back threshold"),
+        Field("WTHRESH", 16, 6, "rw", 1, "Write back when so many descriptors are done"),
         Reserved(22, 2),
         Field("GRAN", 24, 1, "rw", 1, "Unit of the thresholds", values={0: "cache lines", 1: "descriptors"}),
         Reserved(25, 7),
@@ -314,20 +322,20 @@ TRANSMIT = [
         Field("EN", 1, doc="Transmitter enable"),
         Reserved(2),
         Field("PSP", 3, doc="Pad short packets to 64 bytes"),
-        Field("CT", 4, 8, doc="Collision threshold: attempts before giving up"),
-        Field("COLD", 12, 10, doc="Collision distance in byte times"),
+        Field("CT", 4, 8, doc="Collision threshold: attempts before giving up", state=State.STORED),
+        Field("COLD", 12, 10, doc="Collision distance in byte times", state=State.STORED),
         Field("SWXOFF", 22, 1, "sc", doc="Send an XOFF frame"),
         Reserved(23),
-        Field("RTLC", 24, doc="Retransmit on late collision"),
+        Field("RTLC", 24, doc="Retransmit on late collision", state=State.STORED),
         Reserved(25, 7),
     ]),
     Register("TIPG", 0x0410, "Inter packet gap", "13.4.34", [
-        Field("IPGT", 0, 10, "rw", None, "Back to back", keeps=KEPT),
-        Field("IPGR1", 10, 10, "rw", None, "First part, half duplex", keeps=KEPT),
-        Field("IPGR2", 20, 10, "rw", None, "Total, half duplex", keeps=KEPT),
+        Field("IPGT", 0, 10, "rw", None, "Gap between packets back to back, in MAC clocks, less 4", keeps=KEPT),
+        Field("IPGR1", 10, 10, "rw", None, "First part of the gap, half duplex", State.STORED, KEPT),
+        Field("IPGR2", 20, 10, "rw", None, "Whole gap, half duplex", State.STORED, KEPT),
         Reserved(30, 2),
     ]),
-    number("AIT", 0x0458, "Adaptive inter-frame spacing, in 8 ns", "13.4.35", field="AIFS", width=16),
+    number("AIFS", 0x0458, "Adaptive inter-frame spacing throttle (AIT), in 8 ns", "13.4.35", width=16),
     number("TDBAL", 0x3800, "Transmit descriptor base address, low", "13.4.36", bit=4, width=28, reset=None,
            keeps=KEPT),
     number("TDBAH", 0x3804, "Transmit descriptor base address, high", "13.4.37", reset=None, keeps=KEPT),
@@ -338,19 +346,19 @@ TRANSMIT = [
     number("TIDV", 0x3820, "Transmit interrupt delay, in 1.024 us", "13.4.41", field="IDV", width=16, reset=None,
            keeps=KEPT),
     Register("TXDCTL", 0x3828, "Transmit descriptor control", "13.4.43", [
-        Field("PTHRESH", 0, 6, doc="Prefetch threshold"),
+        Field("PTHRESH", 0, 6, doc="Prefetch when fewer descriptors are on the chip", state=State.STORED),
         Reserved(6, 2),
-        Field("HTHRESH", 8, 6, doc="Host threshold"),
+        Field("HTHRESH", 8, 6, doc="Prefetch when at least so many are in memory", state=State.STORED),
         Reserved(14, 2),
-        Field("WTHRESH", 16, 6, doc="Write-back threshold"),
+        Field("WTHRESH", 16, 6, doc="Write back when so many descriptors are done; 0: at once, the status only"),
         Reserved(22, 2),
         Field("GRAN", 24, doc="Unit of the thresholds", values={0: "cache lines", 1: "descriptors"}),
         Field("LWTHRESH", 25, 7, doc="Low threshold, in 8 descriptors: ICR.TXD_LOW"),
     ]),
     number("TADV", 0x382C, "Transmit absolute interrupt delay, in 1.024 us; 0: off", "13.4.44", field="IDV", width=16),
     Register("TSPMT", 0x3830, "TCP segmentation pad and minimum threshold", "13.4.45", [
-        Field("TSMT", 0, 16, "rw", 0x0400, "Smallest transfer, bytes"),
-        Field("TSPBP", 16, 16, "rw", 0x0100, "Packet buffer padding, bytes"),
+        Field("TSMT", 0, 16, "rw", 0x0400, "Smallest burst of a segmentation, bytes", State.STORED),
+        Field("TSPBP", 16, 16, "rw", 0x0100, "Packet buffer kept free for headers, bytes", State.STORED),
     ]),
 ]
 
@@ -360,35 +368,47 @@ FILTERS = [
     number("MTA", 0x5200, "Multicast table array", "13.5.1", reset=None, keeps=KEPT, count=128),
     number("RAL", 0x5400, "Receive address, bytes 0-3", "13.5.2", reset=None, keeps=KEPT, count=16, stride=8),
     Register("RAH", 0x5404, "Receive address, bytes 4-5", "13.5.3", [
-        Field("RAH", 0, 16, "rw", None, "The address", keeps=KEPT),
-        Field("AS", 16, 2, "rw", None, "Address compared with", keeps=KEPT, values={0: "destination", 1: "source"}),
+        Field("RAH", 0, 16, "rw", None, "Bytes 4 and 5", keeps=KEPT),
+        Field("AS", 16, 2, "rw", None, "The packet's address that is compared", keeps=KEPT,
+              values={0: "destination", 1: "source"}),
         Reserved(18, 13),
-        Field("AV", 31, doc="Address valid"),
+        Field("AV", 31, doc="Address valid; element 0 is loaded from EEPROM and becomes valid after every reset"),
     ], count=16, stride=8),
     number("VFTA", 0x5600, "VLAN filter table array", "13.5.4", reset=None, keeps=KEPT, count=128),
 ]
 
 # ---------------------------------------------------------------- 13.6: wake-up
 
-WAKE_REASONS = ("LNKC", "MAG", "EX", "MC", "BC", "ARP", "IPV4", "IPV6")
+WAKE_REASONS = (
+    ("LNKC", "Link status change"),
+    ("MAG", "Magic packet"),
+    ("EX", "Directed packet: one of the 16 receive addresses"),
+    ("MC", "Multicast packet: a bit of MTA"),
+    ("BC", "Broadcast packet"),
+    ("ARP", "ARP request for one of IP4AT"),
+    ("IPV4", "IPv4 packet to one of IP4AT"),
+    ("IPV6", "IPv6 packet to IP6AT"),
+)
 
 
-def _wakes(access: str, keeps: frozenset[Reset]) -> list[Field]:
-    fields = [Field(name, bit, 1, access, 0, keeps=keeps) for bit, name in enumerate(WAKE_REASONS)]
+def _wakes(access: str, keeps: frozenset[Reset] = frozenset()) -> list[Field]:
+    """The reasons to wake up, as WUFC enables and WUS records them."""
+    fields = [Field(name, bit, 1, access, 0, doc, keeps=keeps) for bit, (name, doc) in enumerate(WAKE_REASONS)]
     fields.append(Reserved(8, 8))
-    fields += [Field(f"FLX{i}", 16 + i, 1, access, 0, keeps=keeps) for i in range(4)]
+    fields += [Field(f"FLX{i}", 16 + i, 1, access, 0, f"Flexible filter {i}", keeps=keeps) for i in range(4)]
     return [*fields, Reserved(20, 12)]
 
 
+# RST# resets WUC, WUFC and IPAV (14.7; 13.6.1 makes that depend on AUX_POWER, which this board has).
 WAKEUP = [
     Register("WUC", 0x5800, "Wake-up control", "13.6.1", [
         Field("APME", 0, doc="Advanced power management wake-up; from EEPROM"),
-        Field("PME_EN", 1, doc="PME_En of PMCSR", keeps=KEPT),
-        Field("PME_STATUS", 2, 1, "w1c", doc="PME_Status of PMCSR", keeps=KEPT),
+        Field("PME_EN", 1, doc="PME_En of PMCSR; outlives RST# on auxiliary power", keeps=KEPT),
+        Field("PME_STATUS", 2, 1, "w1c", doc="PME_Status of PMCSR; outlives RST# on auxiliary power", keeps=KEPT),
         Field("APMPME", 3, doc="Assert PME# on APM wake-up; from EEPROM"),
         Reserved(4, 28),
     ]),
-    Register("WUFC", 0x5808, "Wake-up filter control", "13.6.2", _wakes("rw", frozenset())),
+    Register("WUFC", 0x5808, "Wake-up filter control", "13.6.2", _wakes("rw")),
     Register("WUS", 0x5810, "Wake-up status", "13.6.3", _wakes("w1c", KEPT)),
     Register("IPAV", 0x5838, "IP address valid", "13.6.4", [
         *(Field(f"V4{i}", i, doc=f"IP4AT[{i}] is valid") for i in range(4)),
@@ -398,107 +418,131 @@ WAKEUP = [
     ]),
     number("IP4AT", 0x5840, "IPv4 address table", "13.6.5", reset=None, keeps=KEPT, count=4, stride=8),
     number("IP6AT", 0x5880, "IPv6 address table", "13.6.6", reset=None, keeps=KEPT, count=4),
-    number("WUPL", 0x5900, "Wake-up packet length", "13.6.7", field="LEN", width=12, reset=None, keeps=KEPT),
-    number("WUPM", 0x5A00, "Wake-up packet memory", "13.6.8", reset=None, keeps=KEPT, count=32),
-    number("FFLT", 0x5F00, "Flexible filter length table", "13.6.9", field="LEN", width=11, count=4, stride=8),
-    number("FFMT", 0x9000, "Flexible filter mask table", "13.6.10", field="MASK", width=4, reset=None, keeps=KEPT,
-           count=128, stride=8),
-    Register("FFVT", 0x9800, "Flexible filter value table", "13.6.11",
-             [Field(f"VALUE{i}", 8 * i, 8, "rw", None, keeps=KEPT) for i in range(4)], count=128, stride=8),
+    number("WUPL", 0x5900, "Length of the first wake-up packet, at most 2047", "13.6.7", field="LEN", width=12,
+           reset=None, keeps=KEPT),
+    number("WUPM", 0x5A00, "First 128 bytes of the wake-up packet", "13.6.8", reset=None, keeps=KEPT, count=32),
+    number("FFLT", 0x5F00, "Flexible filter lengths: bytes that a packet must have to pass", "13.6.9", field="LEN",
+           width=11, count=4, stride=8),
+    number("FFMT", 0x9000, "Flexible filter masks: which filters compare byte n", "13.6.10", field="MASK", width=4,
+           reset=None, keeps=KEPT, count=128, stride=8),
+    Register("FFVT", 0x9800, "Flexible filter values: what byte n is compared with", "13.6.11", [
+        Field("VALUE0", 0, 8, "rw", None, "For filter 0", keeps=KEPT),
+        Field("VALUE1", 8, 8, "rw", None, "For filter 1", keeps=KEPT),
+        Field("VALUE2", 16, 8, "rw", None, "For filter 2", keeps=KEPT),
+        Field("VALUE3", 24, 8, "rw", None, "For filter 3", keeps=KEPT),
+    ], count=128, stride=8),
 ]
 
-MANC_BITS: Sequence[tuple[int, str]] = (
-    (0, "SMBUS_EN"), (1, "ASF_EN"), (2, "R_ON_FORCE"), (8, "RMCP_EN"), (9, "0298_EN"), (10, "IPV4_EN"),
-    (11, "IPV6_EN"), (12, "SNAP_EN"), (13, "ARP_EN"), (14, "NEIGHBOR_EN"), (15, "ARP_RES_EN"), (16, "TCO_RESET"),
-    (17, "RCV_TCO_EN"), (18, "REPORT_STATUS"), (20, "BLK_PHY_RST_ON_IDE"), (21, "EN_MAC_ADDR_FILTER"),
-    (22, "EN_MNG2HOST"), (23, "EN_IP_ADDR_FILTER"), (24, "EN_XSUM_FILTER"), (25, "BR_EN"), (26, "SMB_REQ"),
-    (27, "SMB_GNT"), (28, "SMB_CLK_IN"), (29, "SMB_DATA_IN"), (30, "SMB_DATA_OUT"), (31, "SMB_CLK_OUT"),
+MANC_BITS = (
+    (0, "SMBUS_EN", "ro", "SMBus enabled; from EEPROM"),
+    (1, "ASF_EN", "ro", "ASF enabled; from EEPROM"),
+    (2, "R_ON_FORCE", "ro", "Reset on a forced TCO; from EEPROM"),
+    (8, "RMCP_EN", "rw", "UDP port 026Fh is management; from EEPROM"),
+    (9, "RMCP_0298_EN", "rw", "UDP port 0298h is management; from EEPROM"),
+    (10, "IPV4_EN", "rw", "IPv4 packets"),
+    (11, "IPV6_EN", "rw", "IPv6 packets"),
+    (12, "SNAP_EN", "rw", "LLC/SNAP packets"),
+    (13, "ARP_EN", "rw", "ARP requests go to management; from EEPROM"),
+    (14, "NEIGHBOR_EN", "rw", "Neighbour discovery goes to management"),
+    (15, "ARP_RES_EN", "rw", "ARP responses go to management; from EEPROM"),
+    (16, "TCO_RESET", "rw", "A TCO reset occurred"),
+    (17, "RCV_TCO_EN", "rw", "Management packets are received"),
+    (18, "REPORT_STATUS", "rw", "Status is reported"),
+    (19, "RCV_ALL", "rw", "All packets are received"),
+    (20, "EN_MAC_ADDR_FILTER", "rw", "The address filter applies"),
+    (21, "EN_MNG2HOST", "rw", "Management packets go to the host too"),
+    (22, "EN_IP_ADDR_FILTER", "rw", "The IP address filter applies"),
+    (23, "EN_XSUM_FILTER", "rw", "The checksum filter applies"),
+    (24, "SMB_REQ", "rw", "SMBus request"),
+    (25, "SMB_GNT", "rw", "SMBus grant"),
+    (26, "SMB_CLK_IN", "rw", "SMBus clock in"),
+    (27, "SMB_DATA_IN", "rw", "SMBus data in"),
+    (28, "SMB_DATA_OUT", "rw", "SMBus data out"),
+    (29, "SMB_CLK_OUT", "rw", "SMBus clock out"),
 )
 
 
 def _manc() -> list[Field]:
-    fields: list[Field] = []
-    for bit, name in MANC_BITS:
-        end = fields[-1].bit + fields[-1].width if fields else 0
-        if end < bit:
-            fields.append(Reserved(end, bit - end))
-        fields.append(Field(name, bit, state=State.UNDOCUMENTED))
-    return fields
+    fields = [Field(name, bit, 1, access, 0, doc, State.UNDOCUMENTED) for bit, name, access, doc in MANC_BITS]
+    return [*fields[:3], Reserved(3, 5), *fields[3:], Reserved(30, 2)]
 
 
-MANAGEMENT = [Register("MANC", 0x5820, "Management control", "Linux e1000_hw.h", _manc())]
+# Its names are those of Linux's e1000_hw.h; the EEPROM's management word (5.6.24) tells what some bits are for.
+MANAGEMENT = [Register("MANC", 0x5820, "Management control: no management controller is there", "5.6.24", _manc())]
 
 # ---------------------------------------------------------------- 13.7: statistics
 
-_COUNTERS: Sequence[tuple[int, str, str]] = (
-    (0x4000, "CRCERRS", "Frames with a wrong FCS"),
-    (0x4004, "ALGNERRC", "Frames with an alignment error"),
-    (0x4008, "SYMERRS", "Symbol errors of a SerDes"),
-    (0x400C, "RXERRC", "Frames with RX_ER during reception"),
-    (0x4010, "MPC", "Frames missed for lack of room in the receive FIFO"),
+#: Offset, name and what is counted, in the order of 13.7.1 to 13.7.54.  Lengths are from destination address to FCS.
+#: "Accepted" frames passed the filters and found room in the packet buffer, whether or not they reached memory.
+COUNTERS = (
+    (0x4000, "CRCERRS", "Accepted frames of 64 bytes and more with a wrong FCS"),
+    (0x4004, "ALGNERRC", "Accepted frames of 64 bytes and more that end inside a byte, 10/100 Mb/s"),
+    (0x4008, "SYMERRS", "Symbol errors of a SerDes: 0"),
+    (0x400C, "RXERRC", "Frames that the PHY marked with RX_ER"),
+    (0x4010, "MPC", "Frames missed because the receive FIFO was full"),
     (0x4014, "SCC", "Frames sent after one collision"),
     (0x4018, "ECOL", "Frames given up after 16 collisions"),
-    (0x401C, "MCC", "Frames sent after several collisions"),
+    (0x401C, "MCC", "Frames sent after 2 to 15 collisions"),
     (0x4020, "LATECOL", "Late collisions"),
-    (0x4028, "COLC", "Collisions"),
-    (0x4030, "DC", "Deferrals"),
+    (0x4028, "COLC", "Collisions that were not late"),
+    (0x4030, "DC", "Times that sending had to wait: traffic, XOFF, link down"),
     (0x4034, "TNCRS", "Frames sent without carrier sense"),
-    (0x4038, "SEC", "Sequence errors of a SerDes"),
-    (0x403C, "CEXTERR", "Carrier extension errors"),
-    (0x4040, "RLEC", "Frames whose length field does not match"),
+    (0x4038, "SEC", "Sequence errors of a SerDes: 0"),
+    (0x403C, "CEXTERR", "Frames with a carrier extension error, 1000 Mb/s"),
+    (0x4040, "RLEC", "Frames below 64 bytes or above the longest allowed"),
     (0x4048, "XONRXC", "XON frames received"),
     (0x404C, "XONTXC", "XON frames sent"),
     (0x4050, "XOFFRXC", "XOFF frames received"),
     (0x4054, "XOFFTXC", "XOFF frames sent"),
-    (0x4058, "FCRUC", "Unsupported flow control frames received"),
-    (0x405C, "PRC64", "Frames received of 64 bytes"),
-    (0x4060, "PRC127", "Frames received of 65-127 bytes"),
-    (0x4064, "PRC255", "Frames received of 128-255 bytes"),
-    (0x4068, "PRC511", "Frames received of 256-511 bytes"),
-    (0x406C, "PRC1023", "Frames received of 512-1023 bytes"),
-    (0x4070, "PRC1522", "Frames received of 1024 bytes and more"),
-    (0x4074, "GPRC", "Good frames received"),
-    (0x4078, "BPRC", "Broadcast frames received"),
-    (0x407C, "MPRC", "Multicast frames received"),
-    (0x4080, "GPTC", "Good frames sent"),
-    (0x4088, "GORC", "Good octets received"),
-    (0x4090, "GOTC", "Good octets sent"),
-    (0x40A0, "RNBC", "Frames that met an empty receive ring"),
-    (0x40A4, "RUC", "Undersize frames received"),
-    (0x40A8, "RFC", "Fragments received"),
-    (0x40AC, "ROC", "Oversize frames received"),
-    (0x40B0, "RJC", "Jabbers received"),
-    (0x40B4, "MGTPRC", "Management frames received"),
-    (0x40B8, "MGTPDC", "Management frames dropped"),
-    (0x40BC, "MGTPTC", "Management frames sent"),
-    (0x40C0, "TOR", "Octets received"),
-    (0x40C8, "TOT", "Octets sent"),
-    (0x40D0, "TPR", "Frames received"),
-    (0x40D4, "TPT", "Frames sent"),
-    (0x40D8, "PTC64", "Frames sent of 64 bytes"),
+    (0x4058, "FCRUC", "Flow control frames received with another opcode than PAUSE"),
+    (0x405C, "PRC64", "Good frames accepted of 64 bytes"),
+    (0x4060, "PRC127", "Good frames accepted of 65-127 bytes"),
+    (0x4064, "PRC255", "Good frames accepted of 128-255 bytes"),
+    (0x4068, "PRC511", "Good frames accepted of 256-511 bytes"),
+    (0x406C, "PRC1023", "Good frames accepted of 512-1023 bytes"),
+    (0x4070, "PRC1522", "Good frames accepted of 1024 bytes and more"),
+    (0x4074, "GPRC", "Good frames accepted, without flow control"),
+    (0x4078, "BPRC", "Good broadcast frames accepted"),
+    (0x407C, "MPRC", "Good multicast frames accepted, without broadcast and flow control"),
+    (0x4080, "GPTC", "Good frames sent, without flow control"),
+    (0x4088, "GORC", "Octets of good frames accepted, without flow control"),
+    (0x4090, "GOTC", "Octets of good frames sent, without flow control"),
+    (0x40A0, "RNBC", "Frames that arrived at an empty receive ring"),
+    (0x40A4, "RUC", "Frames below 64 bytes with a right FCS"),
+    (0x40A8, "RFC", "Frames below 64 bytes with a wrong FCS"),
+    (0x40AC, "ROC", "Frames above the longest allowed with a right FCS"),
+    (0x40B0, "RJC", "Frames above the longest allowed with a wrong FCS"),
+    (0x40B4, "MGTPRC", "Management frames received: 0"),
+    (0x40B8, "MGTPDC", "Management frames dropped: 0"),
+    (0x40BC, "MGTPTC", "Management frames sent: 0"),
+    (0x40C0, "TOR", "Octets of all frames received, good or not"),
+    (0x40C8, "TOT", "Octets of all frames sent"),
+    (0x40D0, "TPR", "All frames received, good or not"),
+    (0x40D4, "TPT", "All frames sent"),
+    (0x40D8, "PTC64", "Frames sent of 64 bytes, without PAUSE"),
     (0x40DC, "PTC127", "Frames sent of 65-127 bytes"),
     (0x40E0, "PTC255", "Frames sent of 128-255 bytes"),
     (0x40E4, "PTC511", "Frames sent of 256-511 bytes"),
     (0x40E8, "PTC1023", "Frames sent of 512-1023 bytes"),
     (0x40EC, "PTC1522", "Frames sent of 1024 bytes and more"),
-    (0x40F0, "MPTC", "Multicast frames sent"),
+    (0x40F0, "MPTC", "Multicast frames sent, without flow control"),
     (0x40F4, "BPTC", "Broadcast frames sent"),
     (0x40F8, "TSCTC", "TCP segmentation contexts sent"),
-    (0x40FC, "TSCTFC", "TCP segmentation contexts that failed"),
+    (0x40FC, "TSCTFC", "TCP segmentation contexts that ended before all of PAYLEN was sent"),
 )
-_WIDE = ("GORC", "GOTC", "TOR", "TOT")
+#: Counters of 64 bits, in two registers.
+WIDE_COUNTERS = ("GORC", "GOTC", "TOR", "TOT")
 
 
 def _statistics() -> list[Register]:
-    """The counters, in the order of 13.7.1 to 13.7.54: cleared by reading; a pair by reading its high half."""
+    """The counters: cleared by reading, those of 64 bits by reading the high half."""
     registers = []
-    for place, (offset, name, doc) in enumerate(_COUNTERS, 1):
+    for place, (offset, name, doc) in enumerate(COUNTERS, 1):
         section = f"13.7.{place}"
-        if name in _WIDE:
-            registers.append(number(f"{name}L", offset, f"{doc}, low half", section, access="ro"))
-            registers.append(
-                number(f"{name}H", offset + 4, f"{doc}, high half", section, access="rc", clears=f"{name}L")
-            )
+        if name in WIDE_COUNTERS:
+            low, high = f"{name}L", f"{name}H"
+            registers.append(number(low, offset, f"{doc}, low half", section, access="ro"))
+            registers.append(number(high, offset + 4, f"{doc}, high half", section, access="rc", clears=low))
         else:
             registers.append(number(name, offset, doc, section, access="rc"))
     return registers
@@ -538,7 +582,7 @@ IO = Table(
     "io",
     64,
     [
-        number("IOADDR", 0x0, "Offset that IODATA reaches", "13.2.2.1", width=20, keeps=frozenset({Reset.SOFT})),
+        number("IOADDR", 0x0, "Offset that IODATA reaches", "13.2.2.1", width=20, keeps=KEPT_SOFT),
         Register("IODATA", 0x4, "The register at IOADDR", "13.2.2.2", window=("mmio", "IOADDR")),
     ],
     widths=(4,),
@@ -551,53 +595,83 @@ TABLES = (MMIO, IO)
 
 # ---------------------------------------------------------------- findings
 
+
+def _rule(id: str, severity: Severity, section: str, asks: str, first: str = "", second: str = "") -> Rule:
+    return Rule(f"e1000.{id}", severity, asks, f"8254x SDM {section}", first, second)
+
+
+# Where a rule speaks of a descriptor, its value is the descriptor's index in the ring.
 RULES: tuple[Rule, ...] = (
-    Rule("e1000.access.width", "error", "Registers are accessed 32 bits at a time", "8254x SDM 13.2", "offset", "bytes"),
-    Rule("e1000.access.unmapped", "warning", "Only offsets that hold a register are accessed", "8254x SDM 13.2",
-         "offset", "value written"),
-    Rule("e1000.access.reserved-bits", "warning", "Reserved bits are written as they were read", "8254x SDM 13.2",
-         "offset", "value written"),
-    Rule("e1000.access.during-reset", "error", "No register is accessed until CTRL.RST has completed, 1 us",
-         "8254x SDM 13.4.1", "offset", "ns since the reset"),
-    Rule("e1000.dma.bus-master-off", "error", "DMA needs COMMAND bit 2", "8254x SDM 4.1", "address", "bytes"),
-    Rule("e1000.dma.unmapped", "error", "Descriptors and buffers are in memory", "8254x SDM 3.2.3", "address", "bytes"),
-    Rule("e1000.tx.ring-unaligned", "error", "TDBAL is a multiple of 16", "8254x SDM 13.4.36", "TDBAL written"),
-    Rule("e1000.tx.ring-length", "error", "TDLEN is a multiple of 128 and not 0", "8254x SDM 13.4.38", "TDLEN"),
-    Rule("e1000.tx.tail-out-of-ring", "error", "TDT is less than TDLEN / 16", "8254x SDM 3.4", "TDT", "TDLEN"),
-    Rule("e1000.tx.head-written-while-enabled", "error", "TDH is written only while TCTL.EN is 0", "8254x SDM 13.4.39",
-         "value written", "TDH"),
-    Rule("e1000.tx.runt", "warning", "Frames have 60 bytes, or TCTL.PSP pads them", "8254x SDM 13.4.33",
-         "length", "descriptor"),
-    Rule("e1000.tx.length-zero", "error", "A packet has data", "8254x SDM 3.3.3", "descriptor address", "descriptor"),
-    Rule("e1000.tx.oversize", "error", "A packet has at most 16288 bytes", "8254x SDM 3.3.3", "length", "descriptor"),
-    Rule("e1000.tx.tso-header", "error", "HDRLEN lies within the packet's first data and holds its headers",
-         "8254x SDM 3.5", "HDRLEN", "bytes there"),
-    Rule("e1000.tx.tso-mss", "error", "MSS is not 0", "8254x SDM 3.3.6", "MSS", "PAYLEN"),
-    Rule("e1000.tx.context-missing", "error", "Offloads need a context descriptor first", "8254x SDM 3.3.6",
-         "command", "descriptor"),
-    Rule("e1000.tx.descriptor-reserved", "warning", "Reserved bits of descriptors are 0", "8254x SDM 3.3",
-         "reserved bits set", "descriptor"),
-    Rule("e1000.tx.tidv-zero", "error", "TIDV is not 0 when a descriptor asks for the delay", "8254x SDM 13.4.41",
-         "descriptor"),
-    Rule("e1000.rx.ring-unaligned", "error", "RDBAL is a multiple of 16", "8254x SDM 13.4.25", "RDBAL written"),
-    Rule("e1000.rx.ring-length", "error", "RDLEN is a multiple of 128 and not 0", "8254x SDM 13.4.27", "RDLEN"),
-    Rule("e1000.rx.tail-out-of-ring", "error", "RDT is less than RDLEN / 16", "8254x SDM 3.2.6", "RDT", "RDLEN"),
-    Rule("e1000.rx.head-written-while-enabled", "error", "RDH is written only while RCTL.EN is 0", "8254x SDM 13.4.28",
-         "value written", "RDH"),
-    Rule("e1000.rx.enabled-without-buffers", "warning", "Descriptors are there before RCTL.EN is set",
-         "8254x SDM 14.4", "RDH", "RDT"),
-    Rule("e1000.rx.buffer-size-reserved", "error", "BSIZE 00 is reserved with BSEX", "8254x SDM 13.4.22", "RCTL"),
-    Rule("e1000.rx.overrun", "note", "Buffers are returned before the FIFO overflows", "8254x SDM 13.7.5",
-         "frame length", "MPC"),
-    Rule("e1000.filter.undefined-used", "error", "MTA, VFTA and RAR 1-15 are written before they are used",
-         "8254x SDM 14.4", "offset"),
-    Rule("e1000.eeprom.no-grant", "error", "SK, CS and DI move only while EECD.EE_GNT is 1", "8254x SDM 5.3.1",
-         "EECD written"),
-    Rule("e1000.eeprom.busy", "error", "EERD is used when DONE is 1 and EECD.EE_REQ is 0", "8254x SDM 13.4.4",
-         "EERD written", "EECD"),
-    Rule("e1000.mdic.busy", "error", "A command is written when the last one is done", "8254x SDM 13.4.7",
-         "MDIC written", "MDIC"),
-    Rule("e1000.mdic.bad-phy", "warning", "PHYADD is 1", "8254x SDM 13.4.7", "MDIC written"),
-    Rule("e1000.stats.high-first", "error", "The low half of a 64-bit counter is read before the high half",
-         "8254x SDM 13.7", "offset"),
+    _rule("access.width", "error", "13.2", "Registers are accessed 32 bits at a time", "offset", "bytes"),
+    _rule("access.reserved-bits", "warning", "13.2", "Reserved bits keep their value", "row", "value"),
+    _rule("access.unmapped", "warning", "13.2", "Only offsets that hold a register are accessed", "offset", "bytes"),
+    _rule("access.during-reset", "error", "13.4.1",
+          "Nothing is accessed within 1 us of setting CTRL.RST", "offset", "ns left"),
+    _rule("dma.bus-master-off", "error", "4.1",
+          "COMMAND has its bus master bit set before DMA begins", "address", "bytes"),
+    _rule("dma.unmapped", "error", "3.2", "Rings and buffers lie in memory", "address", "bytes"),
+    _rule("control.undefined-used", "error", "13.2",
+          "What power-on leaves undefined (TIPG, FCAL, FCAH, FCT, FCTTV, VET, RDBAL, RDBAH, TDBAL, TDBAH) "
+          "is written before it is needed", "offset"),
+    _rule("control.packet-buffer", "error", "13.4.16",
+          "PBA.RXA is a multiple of 8 and leaves both sides some memory", "PBA written"),
+    _rule("link.forced-mismatch", "error", "13.4.1",
+          "Speed and duplex that CTRL forces are those of the PHY", "CTRL", "STATUS"),
+    _rule("eeprom.no-grant", "error", "5.3.1",
+          "SK, CS and DI are driven while EECD.EE_GNT is 1", "EECD written", "EECD"),
+    _rule("eeprom.busy", "error", "13.4.4",
+          "EERD is used while no read is under way and software does not hold the pins", "EERD written", "EECD"),
+    _rule("mdic.busy", "error", "13.4.7", "A command is written after the last one is ready", "MDIC written", "MDIC"),
+    _rule("mdic.command", "error", "13.4.7", "A command has OP 01 or 10, and R and E clear", "MDIC written"),
+    _rule("mdic.bad-phy", "warning", "13.4.7", "PHYADD is 1, the internal PHY", "MDIC written"),
+    _rule("flow.threshold", "error", "8.7.5",
+          "FCRTH is not above the size of the receive FIFO, nor below FCRTL", "FCRTH", "PBA"),
+    _rule("tx.ring-unaligned", "error", "13.4.36", "The ring begins at a multiple of 16", "TDBAL written"),
+    _rule("tx.ring-length", "error", "13.4.38",
+          "TDLEN is a multiple of 128, and not 0 when descriptors are added", "TDLEN written"),
+    _rule("tx.tail-out-of-ring", "error", "3.4", "TDT lies within the ring", "TDT", "TDLEN"),
+    _rule("tx.tail-equals-head", "error", "3.4",
+          "TDT does not catch up with TDH, which would mean an empty ring", "TDT", "TDH"),
+    _rule("tx.head-written-while-enabled", "error", "13.4.39",
+          "TDH is written after a reset and before TCTL.EN", "TDH written", "TDH"),
+    _rule("tx.runt", "warning", "3.3.3",
+          "Packets have 48 bytes before padding, and 60 where TCTL.PSP does not pad them", "bytes", "descriptor"),
+    _rule("tx.length-zero", "error", "3.3.3", "Packets have data", "descriptor"),
+    _rule("tx.oversize", "error", "3.3.3",
+          "Packets have at most 16288 bytes, and 80 less than the transmit FIFO", "bytes", "descriptor"),
+    _rule("tx.checksum-offset", "warning", "3.3.3.1",
+          "Checksum start and offset lie within the packet", "offset", "bytes"),
+    _rule("tx.tso-header", "error", "3.5.5",
+          "HDRLEN is at most 240 and covers the headers, each whole in a descriptor", "HDRLEN", "descriptor"),
+    _rule("tx.tso-mss", "error", "3.3.6",
+          "MSS is not 0, and MSS + HDRLEN is 80 less than the transmit FIFO", "MSS", "HDRLEN"),
+    _rule("tx.tso-length", "error", "3.3.7.1", "The data up to EOP are HDRLEN + PAYLEN bytes", "bytes", "PAYLEN"),
+    _rule("tx.context-missing", "error", "3.3.5",
+          "A context descriptor comes before the first packet that uses it", "command", "descriptor"),
+    _rule("tx.mixed-descriptors", "error", "3.3.5",
+          "A packet's descriptors are of one type, without a context among them", "command", "descriptor"),
+    _rule("tx.descriptor-reserved", "warning", "3.3.2",
+          "Reserved bits and types of descriptors are not used", "command", "descriptor"),
+    _rule("tx.vlan-mode", "warning", "3.3.3.1", "VLE is used while CTRL.VME is set", "CTRL", "descriptor"),
+    _rule("tx.tidv-zero", "error", "13.4.41", "TIDV is not 0 where a descriptor has IDE", "descriptor"),
+    _rule("tx.link-down", "note", "8.6.5.2", "Packets are sent while STATUS.LU is 1", "STATUS", "TDT"),
+    _rule("rx.ring-unaligned", "error", "13.4.25", "The ring begins at a multiple of 16", "RDBAL written"),
+    _rule("rx.ring-length", "error", "13.4.27",
+          "RDLEN is a multiple of 128, and not 0 when descriptors are added", "RDLEN written"),
+    _rule("rx.tail-out-of-ring", "error", "3.2.6", "RDT lies within the ring", "RDT", "RDLEN"),
+    _rule("rx.tail-equals-head", "error", "3.2.6",
+          "RDT does not catch up with RDH, which would mean an empty ring", "RDT", "RDH"),
+    _rule("rx.head-written-while-enabled", "error", "13.4.28",
+          "RDH is written after a reset and before RCTL.EN", "RDH written", "RDH"),
+    _rule("rx.enabled-without-buffers", "note", "14.4", "The ring has descriptors when RCTL.EN is set", "RDH", "RDT"),
+    _rule("rx.reenabled", "warning", "13.4.22", "The receiver is reset before RCTL.EN is set again", "RCTL"),
+    _rule("rx.control-reserved", "error", "13.4.22", "RCTL has no reserved BSIZE, RDMTS or LBM", "RCTL written"),
+    _rule("rx.overrun", "note", "3.2.7.4", "Descriptors are added before the receive FIFO is full", "bytes", "MPC"),
+    _rule("filter.undefined-used", "error", "14.4",
+          "MTA, VFTA and receive addresses, undefined at power-on, are written before they decide about a "
+          "frame", "offset"),
+    _rule("wake.written-while-enabled", "error", "13.6.9",
+          "WUFC.FLX3-0 are clear while FFLT, FFMT and FFVT are written", "offset", "WUFC"),
+    _rule("stats.high-first", "error", "13.7",
+          "The low half of a 64-bit counter is read before the high half clears it", "offset"),
 )
