@@ -31,11 +31,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Card:
-    """A card: its model name for nicemu, the kernel's module, QEMU's own model if it has one, and its checks."""
+    """A card: its model name for nicemu, the kernel's module, and its checks.
+
+    ``peer`` is QEMU's own model and ``ipxe`` what iPXE calls the card, each None where there is none.
+    """
 
     model: str
     module: str
     peer: str | None
+    ipxe: str | None
     checks: tuple[Check, ...]
 
 
@@ -64,6 +68,11 @@ def first_light(mac: str = MAC) -> tuple[Check, ...]:
 def show(option: str, *expect: str, judge: Judge | None = None, extra: tuple[str, ...] = ()) -> Check:
     """An ethtool option that prints something, held against what it must show."""
     return Check(f"ethtool {option}", "ethtool", (option, "eth0", *extra), expect, judge)
+
+
+def refused(option: str, *extra: str) -> Check:
+    """An ethtool option that the driver does not offer on this part."""
+    return Check(f"ethtool {option}", "refused", (option, "eth0", *extra))
 
 
 def life() -> tuple[Check, ...]:
