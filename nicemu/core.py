@@ -19,7 +19,7 @@ from nicemu.registers import Register, Reset, Table
 if TYPE_CHECKING:
     from nicemu.backends import Backend
 
-__all__ = ["Nic", "Option", "RegisterFile", "RegisterView", "Space", "Timer", "TraceEntry", "parse_mac"]
+__all__ = ["Latch", "Nic", "Option", "RegisterFile", "RegisterView", "Space", "Timer", "TraceEntry", "parse_mac"]
 
 PROFILES = {"instant": 0, "wire": 1, "chaos": 2}
 
@@ -195,6 +195,30 @@ class Timer:
     def running(self) -> bool:
         """Whether it will expire."""
         return int(lib.nic_timer_deadline(self._nic.handle, self.number)) != NEVER
+
+
+class Latch:
+    """Named flags of a card's Python side that are part of snapshots: `Latch(waiting=False)`."""
+
+    def __init__(self, **flags: bool) -> None:
+        self.__dict__.update(flags)
+
+    def __getattr__(self, name: str) -> bool:  # only for what was not given to the constructor
+        raise AttributeError(f"no flag {name!r}")
+
+    def state(self) -> dict[str, bool]:
+        """The flags by name."""
+        return dict(self.__dict__)
+
+    def load_state(self, state: Mapping[str, bool]) -> None:
+        """Takes over saved flags; ValueError if they are not these flags."""
+        if set(state) != set(self.__dict__) or not all(isinstance(v, bool) for v in state.values()):
+            raise ValueError(f"flags {dict(state)!r}; expected {', '.join(self.__dict__)} as true or false")
+        self.__dict__.update(state)
+
+    def __setattr__(self, name: str, value: bool) -> None:
+        getattr(self, name)
+        self.__dict__[name] = value
 
 
 class TraceEntry(NamedTuple):

@@ -22,7 +22,8 @@ class Model:
 
     spaces:       table by engine space number: BARs 0 to 5, `CONFIG`.
     own_tables:   the card's tables in the order of the generated header.
-    python_hooks: (table name, register name) of the hooks that the card has in Python, for reads and for writes.
+    python_reads, python_writes: (table name, register name) of the hooks that the card has in Python.
+    hooks:        False: rows alone, without the card's C hooks (for tests of the rows).
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class Model:
         rules: Sequence[Rule],
         python_reads: set[tuple[str, str]],
         python_writes: set[tuple[str, str]],
+        *,
+        hooks: bool = True,
     ) -> None:
         self.name = name
         self.spaces = dict(spaces)
@@ -60,7 +63,8 @@ class Model:
         self._find_pci_cells()
         self.c.rule_count = len(self.rules)
         self._find_general_rules(card)
-        self._link_hooks(card)
+        if hooks:
+            self._link_hooks(card)
 
     def _keep(self, thing: Any) -> Any:
         self._kept.append(thing)

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nicemu.core import Nic, Option, Timer
+from nicemu.core import Latch, Nic, Option, Timer
 from nicemu.devices.e1000_tables import RULES, TABLES
 from nicemu.eeprom import MicrowireEeprom, with_checksum
 from nicemu.engine import lib
 from nicemu.errors import ConfigurationError
 from nicemu.pci import Bar, Function, msi, pcix, power_management
-from nicemu.phy import M88E1000
+from nicemu.m88e1000 import M88E1000
 from nicemu.registers import Reset
 
 __all__ = ["E1000"]
@@ -37,6 +37,7 @@ ICR_LSC, ICR_MDAC, ICR_PHYINT = 1 << 2, 1 << 9, 1 << 12
 WUC_APME, WUC_PME_EN, WUC_PME_STATUS, WUC_APMPME = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 RAH_AV = 1 << 31
 PMCSR_STATE, PMCSR_PME_EN, PMCSR_PME_STATUS = 3, 1 << 8, 1 << 15
+PMCSR_DATA_SCALE, PMCSR_TENTHS = 3 << 13, 1 << 13
 
 #: STATUS.SPEED by speed in Mb/s.
 SPEED_CODES = {10: 0, 100: 1, 1000: 2}
@@ -122,7 +123,8 @@ class E1000(Nic):
         """EEPROM, PHY, and the timers of what takes time in the `wire` profile."""
         model = self.model()
         self._cell = {name: model.cell("mmio", name) for _, name in ((t, r.name) for t, r in model.rows if t.name == "mmio")}
-        self._pmcsr = model.cell("config", "PMCSR")
+        self._pmcsr, self._pm_data = model.cell("config", "PMCSR"), model.cell("config", "PM_DATA")
+        self._latch = Latch(eerd_waits=False)
         self.timed = self.profile != "instant"
         clock = (lambda: self.clock.now) if self.timed else None
         self.eeprom = MicrowireEeprom(
@@ -149,8 +151,8 @@ class E1000(Nic):
         self._update_loopback()
 
     def parts(self) -> Mapping[str, Any]:
-        """EEPROM and PHY."""
-        return {"eeprom": self.eeprom, "phy": self.phy}
+        """EEPROM and PHY, and an EERD command that waits for software to release the EEPROM."""
+        return {"eeprom": self.eeprom, "phy": self.phy, "latch": self._latch}
 
     # --------------------------------------------------------------------------------------------- resets (14.7)
 
@@ -158,6 +160,7 @@ class E1000(Nic):
         """Every reset reads the EEPROM again; RST# and power-on also reset the PHY, CTRL.RST does not."""
         for timer in (self._eerd_timer, self._mdic_timer):
             timer.stop()
+        self._latch.eerd_waits = False
         if kind is Reset.POWER:
             self.eeprom.power_on()
         if kind is not Reset.SOFT:
@@ -219,13 +222,11 @@ class E1000(Nic):
         if not self.cells[self._cell["EECD"]] & EECD_GNT:
             self._run_or_start(self._eerd_timer, EERD_NS, self._finish_eerd)
         else:
-            self._eerd_waits = True
-
-    _eerd_waits = False
+            self._latch.eerd_waits = True
 
     def _resume_eerd(self) -> None:
-        if self._eerd_waits:
-            self._eerd_waits = False
+        if self._latch.eerd_waits:
+            self._latch.eerd_waits = False
             self._run_or_start(self._eerd_timer, EERD_NS, self._finish_eerd)
 
     def _finish_eerd(self) -> None:
@@ -302,6 +303,7 @@ class E1000(Nic):
             self._load_address(word)
             self._load_control(word)
             self._load_wake_up(word)
+        self._update_power_data()
         if self.cells[self._cell["EECD"]] & EECD_REQ:
             self.cells[self._cell["EECD"]] |= EECD_GNT
         self._update_link()
@@ -382,10 +384,7 @@ class E1000(Nic):
         if new & PMCSR_STATE in (1, 2):
             new = (new & ~PMCSR_STATE) | (old & PMCSR_STATE)
             self.cells[self._pmcsr] = new
-        select = new >> 9 & 15
-        self.cells[self._pmcsr] = (new & ~0x6000) | (0x2000 if select in (0, 3, 4, 7) else 0)
-        power = {0: self.eeprom.words[0x22] >> 8, 3: self.eeprom.words[0x22] & 0xFF}
-        self.cells[self.model().cell("config", "PM_DATA")] = power.get(select & 3, 0) if select < 8 else 0
+        self._update_power_data()
         wuc = int(self.cells[self._cell["WUC"]]) & ~(WUC_PME_EN | WUC_PME_STATUS)
         wuc |= (WUC_PME_EN if new & PMCSR_PME_EN else 0) | (WUC_PME_STATUS if new & PMCSR_PME_STATUS else 0)
         self.cells[self._cell["WUC"]] = wuc
@@ -395,6 +394,15 @@ class E1000(Nic):
         elif new & PMCSR_STATE and not old & PMCSR_STATE:
             self.cells[self.model().cell("config", "COMMAND")] &= ~3
         lib.nic_pci_changed(self.handle)
+
+    def _update_power_data(self) -> None:
+        """What PMCSR.DATA_SELECT asks for: D0 and D3 power from EEPROM word 22h, in units of 0.1 W (6.3.3.4)."""
+        pmcsr = int(self.cells[self._pmcsr])
+        select = pmcsr >> 9 & 15
+        power = {0: self.eeprom.words[0x22] >> 8, 3: self.eeprom.words[0x22] & 0xFF}
+        known = select < 8 and select & 3 in power
+        self.cells[self._pmcsr] = (pmcsr & ~PMCSR_DATA_SCALE) | (PMCSR_TENTHS if known else 0)
+        self.cells[self._pm_data] = power[select & 3] if known else 0
 
     def event(self, event: int, value: int) -> None:
         """A frame that wakes the system (13.6.3)."""
