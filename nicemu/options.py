@@ -1,0 +1,116 @@
+"""Options as QEMU writes them: `e1000,mac=52:54:00:12:34:56`, `user,hostfwd=tcp::2222-:22`.
+
+Parts are separated by commas; a comma that belongs to a value is doubled.  The first part is a bare word, the model or
+type; a bare word later switches a flag on.  `help` or `?` in place of a part asks what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nicemu.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from nicemu.backends import BackendType
+    from nicemu.core import Nic
+
+__all__ = ["Options", "backend_help", "model_arguments", "model_help", "parse"]
+
+HELP_WORDS = ("help", "?")
+
+
+@dataclass(frozen=True)
+class Options:
+    """A parsed option list: the word in front, the values of each name, and whether help was asked for."""
+
+    word: str
+    values: Mapping[str, Sequence[str]]
+    help: bool = False
+
+
+@dataclass(frozen=True)
+class ModelOption:
+    """An option of a model: what it is called, what a value looks like ("str", "int", "file"), help.
+
+    parameter: the keyword argument of `create`; empty where it has the option's name.
+    """
+
+    name: str
+    kind: str
+    doc: str
+    default: str = ""
+    parameter: str = ""
+
+
+#: What every model takes besides its own options.
+COMMON = (
+    ModelOption("mac", "str", "Ethernet 6-byte MAC Address, example: 52:54:00:12:34:56", "52:54:00:12:34:56"),
+    ModelOption("id", "str", "name in messages and in the monitor", "the model", "name"),
+    ModelOption(
+        "profile", "str", "instant (work is done in the doorbell), wire (data sheet times) or chaos", "instant"
+    ),
+    ModelOption("overflow", "str", "a frame that finds the ring full: drop (silicon) or hold (lossless)", "by netdev"),
+    ModelOption("seed", "int", "fills what the data sheet leaves undefined, and drives chaos", "0"),
+)
+
+
+def parse(text: str) -> Options:
+    """The parts of an option list; ConfigurationError for a part without a name."""
+    word, *parts = (part.replace("\0", ",") for part in text.replace(",,", "\0").split(","))
+    values: dict[str, list[str]] = {}
+    asks = word in HELP_WORDS
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if part in HELP_WORDS:
+            asks = True
+        elif not name:
+            raise ConfigurationError(f"{text!r} has an empty option; expected name=value between commas")
+        else:
+            values.setdefault(name, []).append(value if equals else "on")
+    return Options("" if word in HELP_WORDS else word, values, asks)
+
+
+def model_arguments(model: type[Nic], options: Options) -> dict[str, Any]:
+    """The keyword arguments of a model; ConfigurationError, naming what is valid, for what it does not know."""
+    known = {option.name: option for option in _known(model)}
+    arguments: dict[str, Any] = {}
+    for name, values in options.values.items():
+        if name not in known:
+            raise ConfigurationError(f"{options.word} has no option {name!r}; expected one of: {', '.join(known)}")
+        if len(values) > 1:
+            raise ConfigurationError(f"option {name} is given {len(values)} times; expected once")
+        option = known[name]
+        arguments[option.parameter or name] = _number(name, values[0]) if option.kind == "int" else values[0]
+    return arguments
+
+
+def _known(model: type[Nic]) -> list[ModelOption]:
+    return [*COMMON, *(ModelOption(o.name, o.kind, o.doc, o.default) for o in model.OPTIONS)]
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ConfigurationError(f"{name}={text}; expected a number") from None
+
+
+def _line(name: str, kind: str, doc: str, default: str, many: bool = False) -> str:
+    notes = "; ".join(["may be repeated"] * many + [f"default: {default}"] * bool(default))
+    return f"  {f'{name}=<{kind}>':<25} - {doc}{f' ({notes})' if notes else ''}"
+
+
+def model_help(model: type[Nic]) -> str:
+    """A model's options, one a line, in QEMU's layout."""
+    return "\n".join(_line(o.name, o.kind, o.doc, o.default) for o in _known(model))
+
+
+def backend_help(backend: BackendType) -> str:
+    """A backend's options, one a line, in QEMU's layout."""
+    lines = [_line("id", "str", "name in messages and in the monitor", backend.name)]
+    for option in backend.options:
+        form = "on|off" if option.form == "bool" else option.form
+        lines.append(_line(option.name, form, option.help, option.default, option.many))
+    return "\n".join(lines)
