@@ -1,0 +1,69 @@
+"""Backends by QEMU's names and options; a mistake is answered with what is valid."""
+
+from __future__ import annotations
+
+import pytest
+
+from nicemu.backends import Backend, Loopback, Null, User, available, create, parse
+from nicemu.errors import ConfigurationError
+
+
+def test_every_type_is_listed_with_options_that_it_takes() -> None:
+    names = [kind.name for kind in available()]
+    assert names == ["user", "loopback", "null"]
+    for kind in available():
+        with kind.make() as backend:
+            assert isinstance(backend, Backend)
+            assert backend.kind == kind.name
+        assert kind.description
+        assert all(option.help and option.form for option in kind.options)
+
+
+@pytest.mark.parametrize(("text", "kind"), [("null", Null), ("loopback,id=x", Loopback), ("user,id=n0", User)])
+def test_names_make_backends(text: str, kind: type[Backend]) -> None:
+    with parse(text) as backend:
+        assert type(backend) is kind
+        assert backend.name == (text.partition("id=")[2] or kind.kind)
+
+
+def test_options_reach_the_backend() -> None:
+    with parse("user,id=n0,net=10.1.0.0/24,restrict,ipv6=off,dnssearch=a.test,dnssearch=b.test") as backend:
+        assert isinstance(backend, User)
+        assert str(backend.ipv4.host) == "10.1.0.2"
+        assert backend.restrict is True
+    with create("user", {"net": "10.3.0.0/24", "ipv6-net": "fec0:9::/64", "restrict": False}) as backend:
+        assert isinstance(backend, User)
+        assert str(backend.ipv6.dns) == "fec0:9::3"
+
+
+def test_documented_defaults_are_the_real_ones() -> None:
+    documented = {o.keyword: o.default for kind in available() if kind.name == "user" for o in kind.options}
+    with User() as user:
+        assert documented["net"] == str(user.ipv4.net)
+        assert documented["host"] == str(user.ipv4.host)
+        assert documented["dns"] == str(user.ipv4.dns)
+        assert documented["dhcpstart"] == str(user.ipv4.dhcpstart)
+        assert documented["ipv6_net"] == str(user.ipv6.prefix)
+        assert documented["ipv6_host"] == str(user.ipv6.host)
+        assert documented["ipv6_dns"] == str(user.ipv6.dns)
+
+
+def test_a_comma_in_a_value_is_written_twice() -> None:
+    with pytest.raises(ConfigurationError, match="net=1,2 is not a network"):
+        parse("user,net=1,,2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "unknown backend ''; expected one of: user, loopback, null"),
+        ("taps", "expected one of: user"),
+        ("user,nett=1", "no option 'nett'; expected one of: id, net, host"),
+        ("null,net=1", "backend null has no option 'net'; expected one of: id"),
+        ("user,net=10.0.2.0/24,net=10.0.3.0/24", "option net is given 2 times"),
+        ("user,restrict=maybe", "expected on or off"),
+    ],
+)
+def test_mistakes_are_answered_with_what_is_valid(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse(text)
