@@ -43,10 +43,10 @@ def number(
     stride: int = 0,
     clears: str = "",
 ) -> Register:
-    """A register that holds one number, in `width` bits from `bit` on; the others are reserved."""
+    """A register that holds one number, in `width` bits from `bit` on; those below it are 0, those above reserved."""
     fields = [Field(field or name, bit, width, access, reset, doc, state, keeps)]
     if bit:
-        fields.insert(0, Reserved(0, bit))
+        fields.insert(0, Field("", 0, bit, "rsvd", 0, "0, whatever is written", State.STORED))
     if bit + width < 32:
         fields.append(Reserved(bit + width, 32 - bit - width))
     return Register(name, offset, doc, section, fields, count=count, stride=stride, clears=clears)
@@ -233,13 +233,14 @@ def _causes(access: str, reserved: State = State.RESERVED) -> list[Field]:
     ]
 
 
+# Reserved bits are to be written as 1 in IMC, may be written as 1 in ICR, and are to be 0 in ICS and IMS.
 INTERRUPT = [
-    Register("ICR", 0x00C0, "Interrupt causes; a read clears all", "13.4.17", _causes("rc_w1c"), interrupt=True),
+    Register("ICR", 0x00C0, "Interrupt causes; a read clears all", "13.4.17", _causes("rc_w1c", State.STORED),
+             interrupt=True),
     number("ITR", 0x00C4, "Least time between interrupts, in 256 ns; 0: none", "13.4.18", field="INTERVAL", width=16),
     Register("ICS", 0x00C8, "Interrupt causes to set", "13.4.19", _causes("wo1s"), cell="ICR", interrupt=True),
     Register("IMS", 0x00D0, "Interrupt mask: causes to enable; reads show it", "13.4.20", _causes("w1s"),
              interrupt=True),
-    # Reserved bits of IMC are to be written as 1, those of the others as 0: no complaint here.
     Register("IMC", 0x00D8, "Interrupt causes to disable", "13.4.21", _causes("wo1c", State.STORED), cell="IMS",
              interrupt=True),
 ]
@@ -280,8 +281,11 @@ RECEIVE = [
         Reserved(16, 15),
         Field("XONE", 31, doc="Send XON frames"),
     ]),
-    number("FCRTH", 0x2168, "Receive FIFO level, in bytes, at which an XOFF is sent", "13.4.24",
-           field="RTH", bit=3, width=13),
+    Register("FCRTH", 0x2168, "Receive FIFO level, in bytes, at which an XOFF is sent", "13.4.24", [
+        Reserved(0, 3),
+        Field("RTH", 3, 13, doc="The level, in 8 bytes"),
+        Reserved(16, 16),
+    ]),
     number("RDBAL", 0x2800, "Receive descriptor base address, low", "13.4.25", bit=4, width=28, reset=None, keeps=KEPT),
     number("RDBAH", 0x2804, "Receive descriptor base address, high", "13.4.26", reset=None, keeps=KEPT),
     number("RDLEN", 0x2808, "Receive descriptor ring length in bytes, a multiple of 128", "13.4.27",
