@@ -8,6 +8,7 @@ from typing import Any
 
 from nicemu.backends.base import Backend
 from nicemu.errors import ConfigurationError
+from nicemu.options import parse as split
 
 __all__ = ["BackendType", "Option", "available", "create", "parse"]
 
@@ -132,13 +133,9 @@ def create(kind: str, options: Mapping[str, Any] | None = None) -> Backend:
 
 
 def parse(text: str) -> Backend:
-    """Makes a backend from the argument of -netdev, `user,id=n0,hostfwd=tcp::5555-:22`.
+    """Makes a backend from the argument of -netdev, `user,id=n0,hostfwd=tcp::5555-:22` (see `nicemu.options`).
 
-    A comma inside a value is written twice; a switch alone means `on`.  Raises ConfigurationError as `create` does.
+    Raises ConfigurationError as `create` does.
     """
-    kind, *items = [part.replace("\0", ",") for part in text.replace(",,", "\0").split(",")]
-    options: dict[str, list[str]] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        options.setdefault(name, []).append(value if equals else "on")
-    return create(kind, options)
+    options = split(text)
+    return create(options.word, options.values)
