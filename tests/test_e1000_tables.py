@@ -285,6 +285,15 @@ def test_everything_is_explained() -> None:
             assert f.state is not State.UNMODELLED, f"{register.name}.{f.name}"
 
 
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [("MPC", "13.7.5"), ("DC", "13.7.11"), ("FCRUC", "13.7.20"), ("GORCH", "13.7.31"), ("TOTL", "13.7.42"),
+     ("TPT", "13.7.44"), ("TSCTFC", "13.7.54"), ("RXDCTL", "13.4.46"), ("TADV", "13.4.44"), ("FFVT", "13.6.11")],
+)  # fmt: skip
+def test_sections(name: str, section: str) -> None:
+    assert MMIO[name].section == section
+
+
 def test_rules() -> None:
     ids = [rule.id for rule in RULES]
     assert len(ids) == len(set(ids)) <= 128
