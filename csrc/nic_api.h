@@ -35,6 +35,7 @@ typedef struct nic_row nic_row;
 struct nic_row {             /* one register, or one array of equal registers */
     uint32_t id;             /* its place in the model's rows: names it to Python */
     uint32_t cell;           /* storage of element 0 */
+    uint32_t offset, stride; /* of element 0 in its space, and from one to the next */
     uint32_t clears;         /* first cell that a read of this one clears too, or NIC_NO_CELL */
     uint8_t size;            /* bytes of one element: 1, 2 or 4 */
     uint8_t flags;
@@ -78,7 +79,7 @@ typedef struct nic_pci_cells {   /* where the engine finds what it needs of conf
 
 enum { /* rules that every card has, by their place in nic_model.general; numbers of the card's own rules */
     NIC_GENERAL_WIDTH,           /* an access size that the data sheet does not allow: offset, size */
-    NIC_GENERAL_RESERVED,        /* reserved bits written: offset of the row's first cell, value */
+    NIC_GENERAL_RESERVED,        /* reserved bits written: offset, value */
     NIC_GENERAL_UNMAPPED,        /* access to no register: offset, size */
     NIC_GENERAL_DURING_RESET,    /* access while the card resets: offset, ns left */
     NIC_GENERAL_BUS_MASTER,      /* DMA wanted with bus mastering off: address, length */

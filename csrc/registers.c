@@ -67,7 +67,7 @@ static void row_write(nic_device *device, const nic_row *row, uint32_t index, ui
     if (NIC_UNLIKELY((value ^ old) & row->reserved & enable)) {
         device->counters.reserved_writes++;
         if (row->space != NIC_SPACE_CONFIG) /* configuration code sizes BARs by writing ones everywhere */
-            nic_find_general(device, NIC_GENERAL_RESERVED, row->id, value);
+            nic_find_general(device, NIC_GENERAL_RESERVED, row->offset + index * row->stride, value);
     }
     if (NIC_UNLIKELY((value ^ old) & row->unmodelled & enable))
         device->counters.unmodelled_uses++;

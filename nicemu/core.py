@@ -58,6 +58,9 @@ class RegisterView:
     """
 
     __slots__ = ("_cells", "_index", "_register")
+    _cells: Any
+    _index: int
+    _register: Register
 
     def __init__(self, cells: Any, register: Register, index: int) -> None:
         object.__setattr__(self, "_cells", cells)
@@ -87,10 +90,10 @@ class RegisterView:
 
     def __setattr__(self, name: str, value: int) -> None:
         if name == "value":
-            RegisterView.value.fset(self, value)  # type: ignore[attr-defined]
+            object.__setattr__(self, name, value)
             return
         f = self._register.field(name)
-        RegisterView.value.fset(self, (self.value & ~f.mask) | ((value << f.bit) & f.mask))  # type: ignore[attr-defined]
+        self.value = (self.value & ~f.mask) | ((value << f.bit) & f.mask)
 
     def __int__(self) -> int:
         return self.value
@@ -235,8 +238,9 @@ class TraceEntry(NamedTuple):
 
     def __str__(self) -> str:
         arrow = "<-" if self.write else "->"
-        text = f"{self.time / 1e9:14.9f} {self.space}+{self.offset:#07x} {self.register or '?':10} {arrow} {self.value:#0{2 + 2 * self.size}x}"
-        return f"{text} {self.meaning}".rstrip()
+        where = f"{self.space}+{self.offset:#07x} {self.register or '?':10}"
+        text = f"{self.time / 1e9:14.9f} {where} {arrow} {self.value:#0{2 + 2 * self.size}x} {self.meaning}"
+        return text.rstrip()
 
 
 class _Sink:

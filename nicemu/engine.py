@@ -1,8 +1,8 @@
 """The door to the C engine: the library handle, and the calls that come back from C.
 
-Card hooks that raise are our bugs, not the guest's fault: they are logged, counted and kept from the guest.  Callbacks of
-the host program (an interrupt sink, memory functions, a Python backend) that raise are the host program's bugs: the
-exception surfaces from the next call into nicemu (`raise_pending`).
+Card hooks that raise are our bugs, not the guest's fault: they are logged, counted and kept from the guest.
+Callbacks of the host program (an interrupt sink, memory functions, a Python backend) that raise are the host
+program's bugs: the exception surfaces from the call into nicemu that is under way (`raise_pending`).
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class Model:
             row.id = number
             row.cell = self.cell(table.name, register.name)
             row.clears = self.cell(table.name, register.clears) if register.clears else lib.NIC_NO_CELL
-            row.size = register.size
+            row.size, row.offset, row.stride = register.size, register.offset, register.stride
             row.space = self._space_of(table)
             for rule in ("read", "write", "w1c", "w1s", "rc"):
                 setattr(row, rule, register.mask(rule))
@@ -108,7 +108,7 @@ class Model:
 
     def _compile_resets(self) -> None:
         resets = self._keep(ffi.new("nic_reset_cell[]", self.cell_count))
-        for table, register, cell in cells(self.tables):
+        for _, register, cell in cells(self.tables):
             keep_bus, keep_soft, undefined = (
                 register.kept(Reset.BUS),
                 register.kept(Reset.SOFT),

@@ -84,7 +84,11 @@ def _constant(name: str, offset: int, size: int, value: int, doc: str, section: 
 
 
 def _command(function: Function) -> Register:
-    fast = Field("MEMORY_WRITE_INVALIDATE", 4, keeps=KEEPS, state=State.STORED) if function.memory_write_invalidate else Reserved(4)
+    fast = (
+        Field("MEMORY_WRITE_INVALIDATE", 4, keeps=KEEPS, state=State.STORED)
+        if function.memory_write_invalidate
+        else Reserved(4)
+    )
     return Register(
         "COMMAND",
         0x04,
@@ -112,7 +116,13 @@ def _command(function: Function) -> Register:
 
 
 def _status(function: Function) -> Register:
-    late = ("SIGNALED_TARGET_ABORT", "RECEIVED_TARGET_ABORT", "RECEIVED_MASTER_ABORT", "SIGNALED_SYSTEM_ERROR", "DETECTED_PARITY_ERROR")
+    late = (
+        "SIGNALED_TARGET_ABORT",
+        "RECEIVED_TARGET_ABORT",
+        "RECEIVED_MASTER_ABORT",
+        "SIGNALED_SYSTEM_ERROR",
+        "DETECTED_PARITY_ERROR",
+    )
     return Register(
         "STATUS",
         0x06,
@@ -123,7 +133,13 @@ def _status(function: Function) -> Register:
             *(
                 [
                     Reserved(0, 3),
-                    Field("INTERRUPT_STATUS", 3, access="ro", keeps=KEEPS, doc="the card asserts its interrupt, disabled or not"),
+                    Field(
+                        "INTERRUPT_STATUS",
+                        3,
+                        access="ro",
+                        keeps=KEEPS,
+                        doc="the card asserts its interrupt, disabled or not",
+                    ),
                 ]
                 if function.interrupt_bits
                 else [Reserved(0, 4)]
@@ -154,7 +170,9 @@ def _bar_registers(index: int, bar: Bar) -> list[Register]:
             Field("PREFETCHABLE", 3, access="ro", reset=int(bar.prefetchable), keeps=KEEPS),
         ]
     )
-    zeros = [Field("SIZE", fixed, bits - fixed, "ro", 0, "reads 0: tells the size", keeps=KEEPS)] if bits > fixed else []
+    zeros = (
+        [Field("SIZE", fixed, bits - fixed, "ro", 0, "reads 0: tells the size", keeps=KEEPS)] if bits > fixed else []
+    )
     low = Register(
         f"BAR{index}",
         0x10 + 4 * index,
@@ -213,7 +231,15 @@ def _header(function: Function) -> list[Register]:
         _constant("SUBSYSTEM_ID", 0x2E, 2, function.subsystem_id, "Which board", "PCI 6.2.4"),
         _rom_register(function.rom_size),
         _constant("CAPABILITIES_POINTER", 0x34, 1, first, "First entry of the capability list", "PCI 6.7"),
-        Register("INTERRUPT_LINE", 0x3C, "Where firmware routed the pin", "PCI 6.2.4", size=1, keeps=KEEPS, state=State.STORED),
+        Register(
+            "INTERRUPT_LINE",
+            0x3C,
+            "Where firmware routed the pin",
+            "PCI 6.2.4",
+            size=1,
+            keeps=KEEPS,
+            state=State.STORED,
+        ),
         _constant("INTERRUPT_PIN", 0x3D, 1, function.interrupt_pin, "1: INTA#", "PCI 6.2.4"),
         _constant("MIN_GNT", 0x3E, 1, function.min_gnt, "Burst length wanted, in 250 ns", "PCI 6.2.4"),
         _constant("MAX_LAT", 0x3F, 1, function.max_lat, "How often the bus is wanted, in 250 ns", "PCI 6.2.4"),
@@ -227,7 +253,9 @@ def config_table(function: Function, *, size: int = 256) -> Table:
     for capability, following in zip(capabilities, [*capabilities[1:], None], strict=True):
         prefix, at = f"CAP_{capability.id:02X}", capability.offset
         registers.append(_constant(f"{prefix}_ID", at, 1, capability.id, "Which capability", "PCI 6.7"))
-        registers.append(_constant(f"{prefix}_NEXT", at + 1, 1, following.offset if following else 0, "Next entry", "PCI 6.7"))
+        registers.append(
+            _constant(f"{prefix}_NEXT", at + 1, 1, following.offset if following else 0, "Next entry", "PCI 6.7")
+        )
         for register in capability.registers:
             registers.append(_moved(register, at))
     registers.sort(key=lambda r: r.offset)
@@ -288,9 +316,17 @@ def msi(offset: int, *, wide: bool = True) -> Capability:
         ],
     )
     address = Register(
-        "MSI_ADDRESS", 4, "Message address", "PCI 6.8.1.4", fields=[Reserved(0, 2), Field("ADDRESS", 2, 30, keeps=KEEPS)]
+        "MSI_ADDRESS",
+        4,
+        "Message address",
+        "PCI 6.8.1.4",
+        fields=[Reserved(0, 2), Field("ADDRESS", 2, 30, keeps=KEEPS)],
     )
-    upper = [Register("MSI_UPPER_ADDRESS", 8, "High half of the message address", "PCI 6.8.1.5", keeps=KEEPS)] if wide else []
+    upper = (
+        [Register("MSI_UPPER_ADDRESS", 8, "High half of the message address", "PCI 6.8.1.5", keeps=KEEPS)]
+        if wide
+        else []
+    )
     data = Register("MSI_DATA", 12 if wide else 8, "Message data", "PCI 6.8.1.6", size=2, keeps=KEEPS)
     return Capability(0x05, offset, 14 if wide else 10, [control, address, *upper, data])
 
@@ -359,10 +395,21 @@ def pci_express(offset: int, *, capabilities: int, device: int, link: int, link_
         [
             _constant("PCIE_CAPABILITIES", 2, 2, capabilities, "Version, port type", "PCIe 7.8.2"),
             _constant("PCIE_DEVICE_CAPABILITIES", 4, 4, device, "Payload size, latencies", "PCIe 7.8.3"),
-            Register("PCIE_DEVICE_CONTROL", 8, "Error reporting, payload size", "PCIe 7.8.4", size=2, reset=0x2810, keeps=KEEPS, state=State.STORED),
+            Register(
+                "PCIE_DEVICE_CONTROL",
+                8,
+                "Error reporting, payload size",
+                "PCIe 7.8.4",
+                size=2,
+                reset=0x2810,
+                keeps=KEEPS,
+                state=State.STORED,
+            ),
             Register("PCIE_DEVICE_STATUS", 10, "Errors detected", "PCIe 7.8.5", size=2, access="w1c", keeps=KEEPS),
             _constant("PCIE_LINK_CAPABILITIES", 12, 4, link, "Speed and width", "PCIe 7.8.6"),
-            Register("PCIE_LINK_CONTROL", 16, "Link power management", "PCIe 7.8.7", size=2, keeps=KEEPS, state=State.STORED),
+            Register(
+                "PCIE_LINK_CONTROL", 16, "Link power management", "PCIe 7.8.7", size=2, keeps=KEEPS, state=State.STORED
+            ),
             _constant("PCIE_LINK_STATUS", 18, 2, link_status, "Negotiated speed and width", "PCIe 7.8.8"),
         ],
     )

@@ -98,7 +98,7 @@ def _inbound(nic: Nic) -> Iterator[bytes]:
 
 
 def load(nic: Nic, data: bytes) -> None:
-    """Puts a card into a saved state; SnapshotError, and no change at all, if `data` is not a snapshot of this model."""
+    """Puts a card into a saved state; SnapshotError, and no change, if `data` is not a snapshot of this model."""
     document = _parse(nic, data)
     before = save(nic)
     try:
@@ -119,7 +119,14 @@ def _parse(nic: Nic, data: bytes) -> dict[str, Any]:
         raise SnapshotError(f"snapshot of version {document.get('version')!r}; this nicemu reads version {VERSION}")
     if document.get("model") != nic.MODEL:
         raise SnapshotError(f"snapshot of a {document.get('model')!r}; this card is a {nic.MODEL!r}")
-    for key, kind in (("registers", dict), ("state", dict), ("timers", dict), ("parts", dict), ("inbound", list), ("pages", list)):
+    for key, kind in (
+        ("registers", dict),
+        ("state", dict),
+        ("timers", dict),
+        ("parts", dict),
+        ("inbound", list),
+        ("pages", list),
+    ):
         if not isinstance(document.get(key), kind):
             raise SnapshotError(f"malformed snapshot: {key} is missing or is not a {kind.__name__}")
     return document

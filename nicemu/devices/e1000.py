@@ -1,7 +1,7 @@
 """Intel 82540EM Gigabit Ethernet, the `e1000`: everything around the datapath.
 
 Data sheets: Intel, PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual, 317453 (8254x SDM);
-Microchip 93C46 for the EEPROM; the PHY follows SDM chapter 11 and 13.4.7.1 (nicemu.phy.M88E1000).
+Microchip 93C46 for the EEPROM; the PHY follows SDM chapter 11 and 13.4.7.1 (nicemu.m88e1000).
 
 The register table is in `e1000_tables`, frames and descriptors in csrc/e1000.c.  In this file, in this order: identity
 and PCI function; EEPROM image; the class with resets, register hooks in address order, EEPROM, PHY and link, power.
@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nicemu.core import Latch, Nic, Option, Timer
 from nicemu.devices.e1000_tables import RULES, TABLES
 from nicemu.eeprom import MicrowireEeprom, with_checksum
 from nicemu.engine import lib
 from nicemu.errors import ConfigurationError
-from nicemu.pci import Bar, Function, msi, pcix, power_management
 from nicemu.m88e1000 import M88E1000
+from nicemu.pci import Bar, Function, msi, pcix, power_management
 from nicemu.registers import Reset
 
 __all__ = ["E1000"]
@@ -107,7 +107,7 @@ class E1000(Nic):
     DESCRIPTION = "Intel 82540EM Gigabit Ethernet"
     CARD = "e1000"
     TABLES = TABLES
-    BARS = {0: "mmio", 2: "io"}
+    BARS: ClassVar[Mapping[int, str]] = {0: "mmio", 2: "io"}
     FUNCTION = FUNCTION
     RULES = RULES
     OPTIONS = (Option("eeprom", "file", "128 bytes of EEPROM contents, made if missing and kept in step"),)
@@ -122,9 +122,11 @@ class E1000(Nic):
     def setup(self) -> None:
         """EEPROM, PHY, and the timers of what takes time in the `wire` profile."""
         model = self.model()
-        self._cell = {name: model.cell("mmio", name) for _, name in ((t, r.name) for t, r in model.rows if t.name == "mmio")}
+        self._cell = {
+            name: model.cell("mmio", name) for _, name in ((t, r.name) for t, r in model.rows if t.name == "mmio")
+        }
         self._pmcsr, self._pm_data = model.cell("config", "PMCSR"), model.cell("config", "PM_DATA")
-        self._latch = Latch(eerd_waits=False)
+        self._latch = Latch(eerd_waits=False, load_directions=True)
         self.timed = self.profile != "instant"
         clock = (lambda: self.clock.now) if self.timed else None
         self.eeprom = MicrowireEeprom(
@@ -151,7 +153,7 @@ class E1000(Nic):
         self._update_loopback()
 
     def parts(self) -> Mapping[str, Any]:
-        """EEPROM and PHY, and an EERD command that waits for software to release the EEPROM."""
+        """EEPROM, PHY, and flags: an EERD command waits for the EEPROM; the next load includes pin directions."""
         return {"eeprom": self.eeprom, "phy": self.phy, "latch": self._latch}
 
     # --------------------------------------------------------------------------------------------- resets (14.7)
@@ -161,6 +163,7 @@ class E1000(Nic):
         for timer in (self._eerd_timer, self._mdic_timer):
             timer.stop()
         self._latch.eerd_waits = False
+        self._latch.load_directions = kind is not Reset.SOFT
         if kind is Reset.POWER:
             self.eeprom.power_on()
         if kind is not Reset.SOFT:
@@ -316,15 +319,20 @@ class E1000(Nic):
         """Words 0Ah, 0Fh, 20h and 24h into CTRL and CTRL_EXT; word 2Fh into LEDCTL."""
         control1, control2, pins, control3 = word[0x0A], word[0x0F], word[0x20], word[0x24] >> 8
         ctrl = int(self.cells[self._cell["CTRL"]])
-        ctrl &= ~(1 << 0 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 11 | 0xFC << 16)
-        ctrl |= (control1 >> 10 & 1) << 0 | (control1 >> 9 & 1) << 3 | (control1 >> 4 & 1) << 7 | (control1 >> 11 & 1) << 11
+        ctrl &= ~(1 << 0 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 11 | 0x3C << 16)
+        ctrl |= (
+            (control1 >> 10 & 1) << 0 | (control1 >> 9 & 1) << 3 | (control1 >> 4 & 1) << 7 | (control1 >> 11 & 1) << 11
+        )
         ctrl |= (control2 >> 14 & 1) << 5
-        ctrl |= (pins & 3) << 18 | (pins >> 2 & 3) << 20 | (pins >> 8 & 3) << 22
+        ctrl |= (pins & 3) << 18 | (pins >> 2 & 3) << 20
         if control3 & 4 or word[0x23] & 1:  # APM or SMBus enabled
             ctrl |= CTRL_SLU
+        ext = int(self.cells[self._cell["CTRL_EXT"]]) & ~(3 << 6 | 1 << 14 | 1 << 16)
+        ext |= (pins >> 6 & 3) << 6 | (control1 >> 12 & 1) << 14 | (control1 >> 8 & 1) << 16
+        if self._latch.load_directions:  # the directions of the software pins outlive CTRL.RST (14.7)
+            ctrl |= (pins >> 8 & 3) << 22
+            ext |= (pins >> 14 & 3) << 10
         self.cells[self._cell["CTRL"]] = ctrl
-        ext = int(self.cells[self._cell["CTRL_EXT"]]) & ~(3 << 6 | 3 << 10 | 1 << 14 | 1 << 16)
-        ext |= (pins >> 6 & 3) << 6 | (pins >> 14 & 3) << 10 | (control1 >> 12 & 1) << 14 | (control1 >> 8 & 1) << 16
         self.cells[self._cell["CTRL_EXT"]] = ext
         leds = word[0x2F]
         led = int(self.cells[self._cell["LEDCTL"]]) & 0xFF00FF00
@@ -368,13 +376,14 @@ class E1000(Nic):
             full = bool(ctrl & CTRL_FD) if ctrl & CTRL_FRCDPLX else link.full_duplex
             value |= STATUS_FD if full else 0
         self.cells[status] = value
+        if value != before:
+            lib.e1000_link_changed(self.handle)
         if (value ^ before) & STATUS_LU:
-            lib.e1000_link(self.handle, up)
             self._cause(ICR_LSC)
+            lib.e1000_wake_link(self.handle)
 
     def _cause(self, bits: int) -> None:
-        self.cells[self._cell["ICR"]] |= bits
-        lib.nic_tell_interrupt(self.handle)
+        lib.e1000_cause(self.handle, bits)
 
     # --------------------------------------------------------------------------------------------- power (6.3, 13.6)
 
