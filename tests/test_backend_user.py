@@ -228,6 +228,23 @@ def test_bulk_in_is_complete(station: Station) -> None:
     assert connection.received == data
 
 
+def test_tftp_serves_the_folder_and_nothing_above_it(tmp_path: Path) -> None:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "boot.ipxe").write_bytes(b"#!ipxe" + bytes(100))
+    (tmp_path / "secret").write_bytes(b"secret")
+    with User(tftp=folder) as user:
+        station = Station(user)
+        station.arp()
+        for name, operation in ((b"boot.ipxe", 3), (b"/boot.ipxe", 3), (b"../secret", 5), (b"none", 5)):
+            station.udp(GATEWAY, 69, b"\0\1" + name + b"\0octet\0")
+            reply = station.expect(lambda p: isinstance(p.data, dpkt.udp.UDP) and p.data.dport == 40000)
+            data = bytes(reply.data.data)
+            assert data[1] == operation, name
+            assert (data[4:] == b"#!ipxe" + bytes(100)) == (operation == 3)
+        station.close()
+
+
 # ---------------------------------------------------------------------- forwarding in
 
 
