@@ -381,12 +381,14 @@ static void user_close(nic_backend *backend)
 {
     user *stack = (user *)backend;
     watch(stack, false);
+    /* First the epoll set, so that a forked child that cleans up takes nothing out of its parent's. */
+    if (stack->source.fd >= 0)
+        close(stack->source.fd);
+    stack->source.fd = -1;
     if (stack->slirp)
         stack->lib->cleanup(stack->slirp);
     while (stack->timers)
         cb_timer_free(stack->timers, stack);
-    if (stack->source.fd >= 0)
-        close(stack->source.fd);
     nic_queue_free(&stack->queue);
     free(stack->fds);
     free(stack->active);

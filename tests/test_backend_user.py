@@ -400,6 +400,22 @@ def test_it_leaves_no_descriptors_and_no_memory_behind() -> None:
     assert resident() - memory < 2 << 20
 
 
+def test_a_forked_child_takes_nothing_from_its_parent(station: Station, user: User) -> None:
+    station.arp()
+    with listener() as server:
+        connection = Connection(station, 41006, GATEWAY, server.getsockname()[1]).connect()
+        peer, _ = server.accept()
+        with peer:
+            station.turn()
+            child = os.fork()
+            if not child:
+                station.close()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            peer.sendall(b"still here")
+            connection.until(lambda: connection.received == b"still here")
+
+
 def test_frames_queue_within_one_turn_in_bounded_time(station: Station) -> None:
     station.arp()
     frames = [station.ethernet(bytes(dpkt.arp.ARP(sha=MAC, spa=GUEST, tpa=GATEWAY)), 0x806, b"\xff" * 6)] * 1000
