@@ -21,10 +21,11 @@ from pathlib import Path
 
 from . import image
 from .cards import Card, Check, card
-from .nic import Nic, Peer, Served, ServerError
+from .nic import Nic, Peer, Served, ServerError, Wired, datagrams
 from .provision import KERNEL_SUITES, ProvisionError, Tree, cache, ensure
 from .qemu import Qemu, QemuError
 from .services import Services
+from .station import Station
 
 BOOT_SECONDS = 120
 
@@ -121,7 +122,9 @@ class Guest:
 
 
 @contextlib.contextmanager
-def booted(tree: Tree, version: str, nic: Nic, console: Path, parameters: dict[str, str | int]) -> Iterator[Guest]:
+def booted(
+    tree: Tree, version: str, nic: Nic, console: Path, parameters: dict[str, str | int], far: Station | None
+) -> Iterator[Guest]:
     """A guest with that kernel and card, its parameters in the environment of every script, for a ``with`` block."""
     kernel = tree.kernel(version)
     with tempfile.TemporaryDirectory(prefix="nicemu-guest-") as name, contextlib.ExitStack() as stack:
@@ -147,9 +150,13 @@ def booted(tree: Tree, version: str, nic: Nic, console: Path, parameters: dict[s
         stack.enter_context(port)
 
         def act(request: str) -> None:
-            if request not in ("link on", "link off"):
-                raise ValueError(f"unknown request {request!r}")
-            nic.set_link(qemu, up=request == "link on")
+            match request.split():
+                case ["link", ("on" | "off") as state]:
+                    nic.set_link(qemu, up=state == "on")
+                case ["speak", vlan, count] if far is not None:
+                    far.speak(int(vlan), int(count))
+                case _:
+                    raise ValueError(f"unknown request {request!r}")
 
         yield Guest(qemu, port, console, act)
 
@@ -172,28 +179,41 @@ def run_table(tested: Card, version: str, peer: bool = False, only: str | None =
     """Boot one kernel and run the card's checks, in order; a guest that dies fails every check that is left.
 
     ``peer`` takes QEMU's own model; ``only`` takes the checks whose name has that text. Raises ProvisionError,
-    ServerError, QemuError or GuestError when it does not come as far as a booted guest.
+    ServerError, QemuError or GuestError when it does not come as far as a booted guest, ValueError when QEMU has no
+    model of the card.
     """
-    tree = ensure()
     wanted = (only or "").lower()
     checks = [check for check in tested.checks if check.script == "probe" or wanted in check.name.lower()]
+    for station in (False, True):
+        part = [check for check in checks if check.station == station]
+        if part:
+            with guest_of(tested, version, peer, station) as guest:
+                yield from run_checks(guest, version, part)
+
+
+@contextlib.contextmanager
+def guest_of(tested: Card, version: str, peer: bool = False, station: bool = False) -> Iterator[Guest]:
+    """A booted guest with the card, or QEMU's own, on the user network or facing a station."""
+    tree = ensure()
     logs = cache() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    console = logs / f"guest-{tested.model}-{version}{'-peer' if peer else ''}.log"
-    with tempfile.TemporaryDirectory(prefix="nicemu-nic-") as folder, Services(tree) as services:
-        with make_nic(tested, peer, Path(folder)) as nic:
-            parameters = {"module": tested.module, "iperf": services.iperf, "service": services.service}
-            with booted(tree, version, nic, console, parameters) as guest:
-                yield from run_checks(guest, version, checks)
+    console = logs / f"guest-{tested.model}-{version}{'-station' * station}{'-peer' * peer}.log"
+    with tempfile.TemporaryDirectory(prefix="nicemu-nic-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        services = stack.enter_context(Services(tree))
+        far = stack.enter_context(Station(folder / "station", folder / "card")) if station else None
+        nic = stack.enter_context(make_nic(tested, peer, folder, far))
+        parameters: dict[str, str | int] = {"module": tested.module, "iperf": services.iperf, "service": services.service}
+        yield stack.enter_context(booted(tree, version, nic, console, parameters, far))
 
 
-def make_nic(tested: Card, peer: bool, folder: Path) -> Nic:
+def make_nic(tested: Card, peer: bool, folder: Path, far: Station | None) -> Nic:
     """The card itself, or QEMU's own; ValueError when QEMU has none."""
-    if not peer:
-        return Served(tested.model, folder)
-    if tested.peer is None:
+    if peer and tested.peer is None:
         raise ValueError(f"QEMU has no model of {tested.model}")
-    return Peer(tested.peer)
+    if peer and tested.peer:
+        return Peer(tested.peer, datagrams(far.remote, far.local) if far else "user")
+    return Wired(tested.model, folder, far.remote, far.local) if far else Served(tested.model, folder)
 
 
 def run_checks(guest: Guest, version: str, checks: list[Check]) -> Iterator[Result]:

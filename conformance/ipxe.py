@@ -29,13 +29,14 @@ dhcp net0 || goto failed
 show net0/ip
 ping -c 3 10.0.2.2 || goto failed
 echo @@pinged
-chain http://10.0.2.2:{port}/script || goto failed
+chain http://10.0.2.2:{port}/script && goto end || goto failed
 :failed
 ifstat
 echo @@failed
+:end
 """
 # What the host serves: a script that only a whole and undamaged transfer runs to its last line.
-FETCHED = b"#!ipxe\necho @@started\n" + b"# padding of the script that is fetched by HTTP\n" * 20000 + b"echo @@fetched\n"
+FETCHED = b"#!ipxe\necho @@started\n" + b"# one of many lines that do nothing\n" * 20000 + b"echo @@fetched\n"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Protocol
 from .qemu import Qemu, connect, stop
 
 MAC = "52:54:00:12:34:56"
+CHECKOUT = Path(__file__).parent.parent
 
 
 class ServerError(Exception):
@@ -41,19 +42,21 @@ class Nic(Protocol):
 class Served:
     """A card served by ``python -m nicemu serve``, as any user starts it."""
 
-    def __init__(self, model: str, folder: Path, netdev: str = "user", options: tuple[str, ...] = ()) -> None:
+    program: tuple[str, ...] = ("nicemu", "serve")
+
+    def __init__(self, model: str, folder: Path, options: tuple[str, ...] = ("--netdev", "user")) -> None:
         self.folder = folder
         self.path = folder / "nic"
         self.monitor = folder / "monitor"
         self.messages = folder / "nicemu.log"
-        self.command = [sys.executable, "-m", "nicemu", "serve", f"{model},mac={MAC}", "--netdev", netdev]
-        self.command += ["--socket-path", str(self.path), "--monitor", str(self.monitor), *options]
+        self.command = [sys.executable, "-m", *self.program, f"{model},mac={MAC}", *options]
+        self.command += ["--socket-path", str(self.path), "--monitor", str(self.monitor)]
         self._monitor: socket.socket | None = None
 
     def __enter__(self) -> Served:
         with open(self.messages, "w") as messages:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, cwd=self.folder
+                self.command, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, cwd=CHECKOUT
             )
         deadline = time.monotonic() + 20
         while not self.path.exists():
@@ -87,6 +90,20 @@ class Served:
         reply = self._replies.readline().strip()
         if reply != "OK":
             raise ServerError(f"monitor: {command!r} was answered {reply!r}: {self.said()}")
+
+
+class Wired(Served):
+    """A card whose wire is a Unix datagram socket; see ``conformance.wired``."""
+
+    program = ("conformance.wired",)
+
+    def __init__(self, model: str, folder: Path, local: Path, remote: Path) -> None:
+        super().__init__(model, folder, ("--local", str(local), "--remote", str(remote)))
+
+
+def datagrams(local: Path, remote: Path) -> str:
+    """QEMU's netdev that is what ``Wired`` is: a Unix datagram socket, one frame a datagram."""
+    return f"dgram,local.type=unix,local.path={local},remote.type=unix,remote.path={remote}"
 
 
 class Peer:

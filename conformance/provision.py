@@ -196,7 +196,8 @@ class PrivateApt:
             'Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "/dev/null";\n'
             'APT::Architecture "amd64"; APT::Architectures "amd64"; APT::Install-Recommends "false";\n'
             'APT::Sandbox::User "root"; Acquire::Languages "none"; Acquire::Retries "3"; Debug::NoLocking "true";\n'
-            "#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n#clear DPkg::Pre-Install-Pkgs;\n"
+            "#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n"
+            "#clear DPkg::Pre-Install-Pkgs;\n"
         )
 
     def update(self) -> None:
@@ -223,11 +224,14 @@ class PrivateApt:
 def unpack_kernel(package: Path, target: Path) -> None:
     """Unpack the boot image and the modules of KERNEL_FILES."""
     target.mkdir(parents=True)
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as stream:
-        with tarfile.open(fileobj=stream.stdout, mode="r|") as archive:
-            for member in archive:
-                if member.isfile() and KERNEL_FILES.match(member.name):
-                    archive.extract(member, target)
+    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as stream,
+        tarfile.open(fileobj=stream.stdout, mode="r|") as archive,
+    ):
+        for member in archive:
+            if member.isfile() and KERNEL_FILES.match(member.name):
+                archive.extract(member, target)
     if stream.returncode:
         raise ProvisionError(f"dpkg-deb could not read {package.name}")
 

@@ -15,7 +15,7 @@ from .qemu import stop
 
 
 class _Conversation(socketserver.StreamRequestHandler):
-    """``echo TEXT`` answers TEXT, ``get N`` the numbers 1 to N a line each, ``put SIZE`` the SHA-256 of what follows."""
+    """``echo TEXT`` answers TEXT, ``get N`` the numbers 1 to N, ``put SIZE`` the SHA-256 of what follows."""
 
     def handle(self) -> None:
         verb, _, argument = self.rfile.readline().decode().strip().partition(" ")

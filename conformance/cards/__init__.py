@@ -18,7 +18,8 @@ Judge = Callable[[str], list[str]]
 class Check:
     """One row of the table: a script of ``guest/tests`` with its arguments.
 
-    ``judge`` returns complaints about the output; ``seconds`` is the time allowed.
+    ``judge`` returns complaints about the output; ``seconds`` is the time allowed. ``station`` puts the check into a
+    boot of its own, on a raw wire with a station in place of the user network.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Check:
     expect: tuple[str, ...] = ()
     judge: Judge | None = None
     seconds: int = 60
+    station: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,4 +88,6 @@ def life() -> tuple[Check, ...]:
         Check("link down/up", "link-down-up"),
         Check("1000 connections", "connections", ("1000",), seconds=120),
         Check("kernel log", "kernel-log"),
+        Check("VLAN", "vlan", station=True),
+        Check("kernel log, VLAN", "kernel-log", station=True),
     )

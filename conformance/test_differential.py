@@ -1,0 +1,28 @@
+"""The card differs from QEMU's model of it only where ``conformance/differences`` says so, and there it does."""
+
+from __future__ import annotations
+
+import pytest
+
+from .cards import card
+from .differential import complaints, load_differences, load_scripts, observe
+from .provision import ensure
+
+SCRIPTS = [(name, script) for name in ("e1000",) for script in load_scripts(name).SCRIPTS]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("name", "script"), SCRIPTS)
+def test_differential(name: str, script: str) -> None:
+    tree, scripts, tested = ensure(), load_scripts(name), card(name)
+    assert tested.peer is not None
+    theirs = observe(tree, tested.peer, scripts, script, peer=True)
+    ours = observe(tree, tested.model, scripts, script, peer=False)
+    found = list(complaints(script, ours, theirs, load_differences(name)))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", ["e1000"])
+def test_every_listed_difference_belongs_to_a_script(name: str) -> None:
+    unknown = {listed for listed in load_differences(name) if listed.split("/")[0] not in load_scripts(name).SCRIPTS}
+    assert not unknown

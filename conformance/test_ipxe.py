@@ -1,0 +1,15 @@
+"""iPXE's driver gets a lease over the card."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import ipxe
+from .cards import card
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", ["e1000"])
+def test_ipxe(name: str) -> None:
+    outcome = ipxe.run(card(name))
+    assert not outcome.complaints, outcome.console
