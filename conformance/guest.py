@@ -123,7 +123,7 @@ class Guest:
 
 @contextlib.contextmanager
 def booted(
-    tree: Tree, version: str, nic: Nic, console: Path, parameters: dict[str, str | int], far: Station | None
+    tree: Tree, version: str, nic: Nic, console: Path, parameters: dict[str, str], far: Station | None
 ) -> Iterator[Guest]:
     """A guest with that kernel and card, its parameters in the environment of every script, for a ``with`` block."""
     kernel = tree.kernel(version)
@@ -203,7 +203,8 @@ def guest_of(tested: Card, version: str, peer: bool = False, station: bool = Fal
         services = stack.enter_context(Services(tree))
         far = stack.enter_context(Station(folder / "station", folder / "card")) if station else None
         nic = stack.enter_context(make_nic(tested, peer, folder, far))
-        parameters: dict[str, str | int] = {"module": tested.module, "iperf": services.iperf, "service": services.service}
+        ports = {"iperf": str(services.iperf), "service": str(services.service)}
+        parameters = {"module": tested.module, **ports}
         yield stack.enter_context(booted(tree, version, nic, console, parameters, far))
 
 
