@@ -211,11 +211,11 @@ def _run_server(arguments: argparse.Namespace, stack: ExitStack) -> int:
 
         wire = stack.enter_context(Pcap(wire, arguments.pcap))
     nic.plug(wire)
-    server = stack.enter_context(Server(nic, socket_path=arguments.socket_path, fd=arguments.fd))
     if arguments.monitor:
         from nicemu.monitor import Monitor
 
         stack.enter_context(Monitor([nic], arguments.monitor, on_quit=stopper.stop))
+    server = stack.enter_context(Server(nic, socket_path=arguments.socket_path, fd=arguments.fd))
     print(_greeting(nic, server, arguments), file=sys.stderr, flush=True)
     if arguments.trace:
         _run_traced(nic, stopper)
