@@ -949,6 +949,8 @@ void nic_vfio_free(nic_vfio *server)
 
 int nic_vfio_listen(nic_vfio *server, int fd)
 {
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK))
+        return errno;
     server->listener = (nic_source){.fd = fd, .events = EPOLLIN, .ready = listener_ready, .owner = server};
     int error = nic_loop_add(server->loop, &server->listener);
     if (error)

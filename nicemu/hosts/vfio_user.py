@@ -170,7 +170,6 @@ def _given(fd: int) -> tuple[int, bool]:
         if given.type != socket.SOCK_STREAM:
             raise ConfigurationError(f"fd={fd} is not a stream socket")
         listens = bool(given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-        given.setblocking(False)
         return given.detach(), listens
 
 
@@ -292,7 +291,7 @@ class Server:
         return {name: int(getattr(counted, name)) for name, _ in ffi.typeof(counted).item.fields}
 
     def close(self) -> None:
-        """Ends the session, frees the card's memory of the client, removes the socket file; harmless when done twice."""
+        """Ends the session, takes the client's memory away, removes the socket file; harmless when done twice."""
         if self.handle is None:
             return
         handle, self.handle = self.handle, None
@@ -334,7 +333,7 @@ class Server:
             if self._on_disconnect:
                 self._on_disconnect(text)
         elif event == lib.NIC_VFIO_SHIFTED:
-            log.error(
+            log.warning(
                 "the client misplaces the data of DMA messages (QEMU 10.1 to 11.0): the card cannot reach memory that "
                 "is not shared; start QEMU with -object memory-backend-memfd,id=m,size=...,share=on "
                 "-machine ...,memory-backend=m, or use QEMU 11.1 or newer"
