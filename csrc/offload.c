@@ -1,0 +1,284 @@
+/*
+ * Checksums, CRC, header parsing and segmentation (see offload.h).
+ */
+#include "offload.h"
+
+#include "nic.h"
+
+/* ------------------------------------------------------------------ Internet checksum */
+
+/* Sum of 32-bit words; so many that the total cannot overflow. */
+static uint64_t sum_words(const uint8_t *from, size_t length)
+{
+    uint64_t a = 0, b = 0, c = 0, d = 0, w[4];
+    for (; length >= 32; length -= 32, from += 32) {
+        memcpy(w, from, 32);
+        a += (w[0] & 0xffffffff) + (w[0] >> 32);
+        b += (w[1] & 0xffffffff) + (w[1] >> 32);
+        c += (w[2] & 0xffffffff) + (w[2] >> 32);
+        d += (w[3] & 0xffffffff) + (w[3] >> 32);
+    }
+    a += b + c + d;
+    for (; length >= 4; length -= 4, from += 4) {
+        uint32_t word;
+        memcpy(&word, from, 4);
+        a += word;
+    }
+    if (length) {
+        uint32_t word = 0;
+        memcpy(&word, from, length);
+        a += word;
+    }
+    return a;
+}
+
+static uint32_t fold(uint64_t total)
+{
+    total = (total & 0xffffffff) + (total >> 32);
+    total = (total & 0xffffffff) + (total >> 32);
+    total = (total & 0xffff) + (total >> 16);
+    return (uint32_t)((total & 0xffff) + (total >> 16));
+}
+
+void nic_sum_add(nic_sum *sum, const void *data, size_t length)
+{
+    uint64_t part = sum_words(data, length);
+    /* Bytes at odd places weigh 256 times as much: the sum of a piece that starts there is turned round. */
+    sum->total = fold(sum->total) + (sum->odd ? __builtin_bswap16((uint16_t)fold(part)) : fold(part));
+    sum->odd ^= length & 1;
+}
+
+void nic_sum_add_iov(nic_sum *sum, const struct iovec *iov, uint32_t count, size_t first, size_t end)
+{
+    size_t at = 0;
+    for (uint32_t i = 0; i < count && at < end; at += iov[i++].iov_len) {
+        size_t from = first > at ? first - at : 0;
+        size_t to = iov[i].iov_len < end - at ? iov[i].iov_len : end - at;
+        if (from < to)
+            nic_sum_add(sum, (const uint8_t *)iov[i].iov_base + from, to - from);
+    }
+}
+
+uint16_t nic_sum_value(const nic_sum *sum) { return __builtin_bswap16((uint16_t)fold(sum->total)); }
+
+uint16_t nic_checksum(const void *data, size_t length, size_t piece)
+{
+    nic_sum sum = {0};
+    for (size_t at = 0; at < length;) {
+        size_t part = piece && piece < length - at ? piece : length - at;
+        nic_sum_add(&sum, (const uint8_t *)data + at, part);
+        at += part;
+    }
+    return nic_sum_value(&sum);
+}
+
+/* ------------------------------------------------------------------ CRC-32 */
+
+enum { CRC_POLYNOMIAL = 0xedb88320, CRC_SLICES = 8 }; /* reflected: the first bit sent is bit 0 */
+
+static uint32_t crc_table[CRC_SLICES][256];
+
+__attribute__((constructor)) static void crc_init(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? CRC_POLYNOMIAL : 0);
+        crc_table[0][i] = crc;
+    }
+    for (uint32_t i = 0; i < 256; i++)
+        for (int slice = 1; slice < CRC_SLICES; slice++)
+            crc_table[slice][i] = crc_table[slice - 1][i] >> 8 ^ crc_table[0][crc_table[slice - 1][i] & 0xff];
+}
+
+/* The register after more bytes, without the inversions at both ends.  Eight bytes at a time: each has its table. */
+static uint32_t crc_update(uint32_t crc, const uint8_t *from, size_t length)
+{
+    for (; length >= 8; length -= 8, from += 8) {
+        uint64_t word;
+        memcpy(&word, from, 8);
+        word ^= crc;
+        crc = crc_table[7][word & 0xff] ^ crc_table[6][word >> 8 & 0xff] ^ crc_table[5][word >> 16 & 0xff] ^
+              crc_table[4][word >> 24 & 0xff] ^ crc_table[3][word >> 32 & 0xff] ^ crc_table[2][word >> 40 & 0xff] ^
+              crc_table[1][word >> 48 & 0xff] ^ crc_table[0][word >> 56];
+    }
+    for (; length; length--, from++)
+        crc = crc >> 8 ^ crc_table[0][(crc ^ *from) & 0xff];
+    return crc;
+}
+
+uint32_t nic_crc32(uint32_t crc, const void *data, size_t length) { return ~crc_update(~crc, data, length); }
+
+uint32_t nic_crc32_iov(const struct iovec *iov, uint32_t count)
+{
+    uint32_t crc = 0xffffffff;
+    for (uint32_t i = 0; i < count; i++)
+        crc = crc_update(crc, iov[i].iov_base, iov[i].iov_len);
+    return ~crc;
+}
+
+uint32_t nic_hash_little(const uint8_t *address) { return crc_update(0xffffffff, address, 6); }
+
+uint32_t nic_hash_big(const uint8_t *address)
+{
+    uint32_t little = nic_hash_little(address), big = 0;
+    for (int bit = 0; bit < 32; bit++)
+        big |= (little >> bit & 1) << (31 - bit);
+    return big;
+}
+
+/* ------------------------------------------------------------------ headers */
+
+enum {
+    ETHERNET_HEADER = 14,
+    TYPE_IPV4 = 0x0800,
+    TYPE_IPV6 = 0x86dd,
+    LENGTH_MAX = 1500, /* a type field up to here is a length (IEEE 802.3, 3.2.6) */
+    SNAP_HEADER = 8,
+    IPV6_HEADER = 40,
+    IPV6_HOP_BY_HOP = 0,
+    IPV6_ROUTING = 43,
+    IPV6_FRAGMENT = 44,
+    IPV6_DESTINATION = 60,
+};
+
+static void parse_ipv4(const uint8_t *bytes, uint32_t window, uint32_t length, uint32_t at, nic_headers *headers)
+{
+    if (window < at + 20 || bytes[at] >> 4 != 4)
+        return;
+    uint32_t header = 4 * (bytes[at] & 15u), total = nic_get16(bytes + at + 2);
+    if (header < 20 || window < at + header || total < header)
+        return;
+    headers->version = 4;
+    headers->network = (uint16_t)at;
+    headers->transport = (uint16_t)(at + header);
+    headers->destination = (uint16_t)(at + 16);
+    headers->payload = total - header;
+    headers->protocol = bytes[at + 9];
+    headers->fragment = nic_get16(bytes + at + 6) & 0x3fff;
+    headers->whole = at + total <= length;
+}
+
+/* A routing header names the final destination as its last address while there are segments left (RFC 8200 8.1). */
+static void parse_routing(const uint8_t *header, uint32_t at, uint32_t size, nic_headers *headers)
+{
+    if (header[3] && size >= 24)
+        headers->destination = (uint16_t)(at + size - 16);
+}
+
+static void parse_ipv6(const uint8_t *bytes, uint32_t window, uint32_t length, uint32_t at, nic_headers *headers)
+{
+    if (window < at + IPV6_HEADER || bytes[at] >> 4 != 6)
+        return;
+    uint32_t end = at + IPV6_HEADER + nic_get16(bytes + at + 4), next = bytes[at + 6];
+    headers->version = 6;
+    headers->network = (uint16_t)at;
+    headers->destination = (uint16_t)(at + 24);
+    headers->whole = end <= length;
+    at += IPV6_HEADER;
+    while (next == IPV6_HOP_BY_HOP || next == IPV6_ROUTING || next == IPV6_DESTINATION || next == IPV6_FRAGMENT) {
+        uint32_t size = window >= at + 8 ? (next == IPV6_FRAGMENT ? 8 : 8 + 8u * bytes[at + 1]) : 0;
+        if (!size || window < at + size || end < at + size) {
+            headers->whole = false;
+            break;
+        }
+        if (next == IPV6_ROUTING)
+            parse_routing(bytes + at, at, size, headers);
+        headers->fragment |= next == IPV6_FRAGMENT;
+        next = bytes[at];
+        at += size;
+    }
+    headers->protocol = (uint8_t)next;
+    headers->transport = (uint16_t)at;
+    headers->payload = end > at ? end - at : 0;
+}
+
+void nic_parse(const uint8_t *bytes, uint32_t window, uint32_t length, uint16_t vlan_type, nic_headers *headers)
+{
+    static const uint8_t snap[6] = {0xaa, 0xaa, 0x03, 0, 0, 0}; /* RFC 1042 */
+    uint32_t at = ETHERNET_HEADER;
+    *headers = (nic_headers){0};
+    if (window < at)
+        return;
+    uint16_t type = nic_get16(bytes + at - 2);
+    if (type == vlan_type && window >= at + 4) {
+        at += 4;
+        type = nic_get16(bytes + at - 2);
+    }
+    if (type <= LENGTH_MAX) {
+        if (window < at + SNAP_HEADER || memcmp(bytes + at, snap, sizeof(snap)))
+            return;
+        at += SNAP_HEADER;
+        type = nic_get16(bytes + at - 2);
+    }
+    headers->type = type;
+    headers->network = (uint16_t)at;
+    if (type == TYPE_IPV4)
+        parse_ipv4(bytes, window, length, at, headers);
+    else if (type == TYPE_IPV6)
+        parse_ipv6(bytes, window, length, at, headers);
+}
+
+void nic_parse_inner(const uint8_t *bytes, uint32_t window, uint32_t length, const nic_headers *outer,
+                     nic_headers *headers)
+{
+    uint32_t end = outer->transport + outer->payload;
+    *headers = (nic_headers){.type = outer->type};
+    if (outer->protocol == NIC_IPPROTO_IPV4)
+        parse_ipv4(bytes, window, end < length ? end : length, outer->transport, headers);
+    else if (outer->protocol == NIC_IPPROTO_IPV6)
+        parse_ipv6(bytes, window, end < length ? end : length, outer->transport, headers);
+}
+
+bool nic_ipv4_valid(const uint8_t *bytes, const nic_headers *headers)
+{
+    nic_sum sum = {0};
+    nic_sum_add(&sum, bytes + headers->network, headers->transport - headers->network);
+    return nic_sum_value(&sum) == 0xffff;
+}
+
+void nic_sum_add_pseudo(nic_sum *sum, const uint8_t *bytes, const nic_headers *headers)
+{
+    uint32_t address = headers->version == 4 ? 4 : 16;
+    uint32_t source = headers->network + (headers->version == 4 ? 12u : 8u);
+    nic_sum_add(sum, bytes + source, address);
+    nic_sum_add(sum, bytes + headers->destination, address);
+    nic_sum_add16(sum, headers->protocol);
+    nic_sum_add16(sum, (uint16_t)(headers->payload >> 16));
+    nic_sum_add16(sum, (uint16_t)headers->payload);
+}
+
+/* ------------------------------------------------------------------ segmentation */
+
+static void segment_network(const nic_segmenter *s, uint8_t *ip, uint32_t index, uint32_t payload)
+{
+    uint32_t room = s->header - s->network;
+    if (s->version == 4 && room >= 6) {
+        nic_put16(ip + 2, (uint16_t)(room + payload));
+        nic_put16(ip + 4, (uint16_t)(nic_get16(ip + 4) + index));
+    } else if (s->version == 6 && room >= IPV6_HEADER) {
+        nic_put16(ip + 4, (uint16_t)(room + payload - IPV6_HEADER));
+    }
+}
+
+static void segment_transport(const nic_segmenter *s, uint8_t *header, uint32_t before, uint32_t payload, bool last)
+{
+    enum { FIN = 0x01, PSH = 0x08 };
+    uint32_t room = s->header - s->transport;
+    if (s->protocol == NIC_IPPROTO_TCP && room >= 14) {
+        nic_put32(header + 4, nic_get32(header + 4) + before);
+        if (!last)
+            header[13] &= (uint8_t)~(FIN | PSH);
+    } else if (s->protocol == NIC_IPPROTO_UDP && room >= 6) {
+        nic_put16(header + 4, (uint16_t)(room + payload));
+    }
+}
+
+void nic_segment_header(const nic_segmenter *segmenter, uint8_t *bytes, uint32_t index, uint32_t before,
+                        uint32_t payload, bool last)
+{
+    if (segmenter->network < segmenter->header)
+        segment_network(segmenter, bytes + segmenter->network, index, payload);
+    if (segmenter->transport < segmenter->header)
+        segment_transport(segmenter, bytes + segmenter->transport, before, payload, last);
+}
