@@ -148,9 +148,9 @@ def _apply(nic: Nic, document: Mapping[str, Any]) -> None:
         raise ValueError(f"{len(document['pages'])} pages; expected {lib.NIC_SPACES}")
     for space, page in enumerate(document["pages"]):
         lib.nic_select_page(nic.handle, space, page)
-    lib.nic_device_set_work(nic.handle, document["work"])
     lib.nic_device_set_random(nic.handle, document["random"])
     lib.nic_state_loaded(nic.handle)
+    lib.nic_device_set_work(nic.handle, document["work"])  # last: bus mastering that comes on asks for work
     nic.after_load()
 
 
