@@ -160,6 +160,13 @@ void nic_reset(nic_device *device, int kind)
 
 /* ------------------------------------------------------------------ work */
 
+/* Whether frames wait that the card would take now; those that a full ring holds back wait for nic_port_ready(). */
+static bool frames_wait(nic_device *device)
+{
+    const nic_card *card = device->card_ops;
+    return device->port.inbound.frames && (!device->port.hold || !card->can_receive || card->can_receive(device));
+}
+
 /* Rounds of work in one call; what is left then is done by the next poll, so that no guest can hold the loop. */
 enum { WORK_ROUNDS = 16 };
 
@@ -177,7 +184,7 @@ void nic_run_work(nic_device *device)
             device->card_ops->work(device, work & ~NIC_WORK_RECEIVE);
     }
     device->working = false;
-    if (device->loop && (device->work || device->port.inbound.frames))
+    if (device->loop && (device->work || frames_wait(device)))
         nic_loop_wake(device->loop);
 }
 
