@@ -271,15 +271,12 @@ def test_a_blast_over_a_pair_to_a_card_that_holds_is_complete(loop: nicemu.Loop)
     second, two = card(loop=loop, backend=b, overflow="hold")
     sent = [frame(i, 1514) for i in range(2000)]
     got: list[bytes] = []
-    queue = iter(sent)
+    for at in range(0, len(sent), 50):
+        for f in sent[at : at + 50]:
+            one.send(f)
+        first.poll()
+        got += [r.data for r in two.receive()]
     deadline = time.monotonic() + 20
-    pending = 0
-    for f in queue:
-        one.send(f)
-        pending += 1
-        if pending % 50 == 0:
-            first.poll()
-            got += [r.data for r in two.receive()]
     while len(got) < len(sent) and time.monotonic() < deadline:
         first.poll()
         got += [r.data for r in two.receive()]
