@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from nicemu.loop import Loop
     from nicemu.registers import Register
 
-__all__ = ["main", "make_nic", "make_wire"]
+__all__ = ["Parser", "main", "make_nic", "make_wire"]
 
 DONE, FAILED, USAGE = 0, 1, 2
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser that raises ConfigurationError instead of leaving the program."""
+
     def error(self, message: str) -> NoReturn:
         """Tells what is wrong in one line."""
         raise ConfigurationError(message)
@@ -55,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(parsed)
     except ConfigurationError as error:
         return _fail(error, USAGE)
-    except (NicemuError, OSError) as error:
-        return _fail(error, FAILED)
-    except ImportError as error:
+    except (NicemuError, OSError, ImportError) as error:
         return _fail(error, FAILED)
 
 
@@ -80,14 +80,14 @@ examples:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m nicemu",
         description="Network cards at register level, as the silicon behaves.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nicemu {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     _add_serve(commands)
     _add_info(commands)
     commands.add_parser("selftest", help="try every model on this machine (selftest --help)")

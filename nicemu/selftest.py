@@ -5,7 +5,6 @@ What is checked stands in `nicemu.checks`; this module runs it and shows the res
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import ClassVar
 
 from nicemu import drivers
 from nicemu.checks import CHECKS, MEMORY, Check, CheckError, check_user
+from nicemu.cli import Parser
 from nicemu.devices import create, find_class, models
 from nicemu.errors import NicemuError
 from nicemu.memory import GuestMemory
@@ -117,30 +117,30 @@ class _Json(_Report):
 
 
 class _Rich(_Report):
-    """A table that grows, with the check under way below it."""
+    """Coloured lines, and a bar below them that tells how far it is."""
 
     COLOURS: ClassVar = {"pass": "green", "fail": "bold red", "n/a": "dim"}
 
     def __enter__(self) -> _Report:
-        from rich.live import Live
-        from rich.table import Table as RichTable
+        from rich.progress import Progress
 
-        self._table = RichTable("model", "check", "result", "time", "detail", title="nicemu self-test")
-        self._live = Live(self._table, refresh_per_second=10, vertical_overflow="visible")
-        self._live.start()
+        self._progress = Progress(transient=True)
+        self._task = self._progress.add_task("self-test", total=self.total)
+        self._progress.start()
         return self
 
     def add(self, result: Result) -> None:
         from rich.text import Text
 
         super().add(result)
-        outcome = Text(result.outcome, style=self.COLOURS[result.outcome])
-        self._table.add_row(result.model, result.check, outcome, f"{result.seconds:.2f} s", Text(result.detail))
-        self._table.caption = f"{len(self.results)} of {self.total}"
+        outcome = (f"{result.outcome:<5}", self.COLOURS[result.outcome])
+        what, seconds = f"{result.model:<10} {result.check:<22} ", (f"{result.seconds:6.2f} s", "dim")
+        self._progress.console.print(Text.assemble(what, outcome, seconds, "  ", result.detail))
+        self._progress.advance(self._task)
 
     def __exit__(self, *_: object) -> None:
-        self._table.caption = self.summary()
-        self._live.stop()
+        self._progress.stop()
+        self._progress.console.print(self.summary(), style="bold red" if self.failed else "bold green")
 
 
 def _report(as_json: bool, total: int) -> _Report:
@@ -158,7 +158,7 @@ def _report(as_json: bool, total: int) -> _Report:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the self-test; returns 0 if every check passed, 1 if one failed, 2 if the command line makes no sense."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m nicemu.selftest",
         description="Tries every model on this machine: registers, frames, filters, offloads, interrupts, EEPROM, PHY, "
         "snapshot, and the user network.  Exit status 0 if all checks pass.",
@@ -166,9 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("models", metavar="MODEL", nargs="*", help="models to try (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
     parser.add_argument("--no-user", action="store_true", help="leave the user network out, where libslirp is missing")
-    parsed = parser.parse_args(arguments)
-    names = parsed.models or [info.name for info in models()]
     try:
+        parsed = parser.parse_args(arguments)
+        names = parsed.models or [info.name for info in models()]
         for name in names:
             find_class(name)
     except NicemuError as error:
