@@ -96,8 +96,8 @@ class Client:
 
     def __init__(self, path: object, timeout: float = 10.0) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(str(path))  # waits while the backlog is full, which a socket with a time limit does not
         self.socket.settimeout(timeout)
-        self.socket.connect(str(path))
         self.on_dma: Callable[[int, int, int, bytes], bytes | int] | None = None
         self.dma_log: list[tuple[int, int, int]] = []
         self._ids = itertools.count(1)

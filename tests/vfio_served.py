@@ -16,6 +16,7 @@ import pytest
 from vfio_client import CONFIG, Client
 
 import nicemu
+from nicemu.engine import ffi
 from nicemu.hosts.vfio_user import Server
 
 T = TypeVar("T")
@@ -103,6 +104,7 @@ class Served:
         self.nic.close()
         os.close(self._bell)
         os.close(self._ring)
+        ffi.release(self.nic.loop.handle)  # its descriptors go now: tests count them
         if self.failures:
             raise self.failures[0]
 

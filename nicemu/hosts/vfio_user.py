@@ -14,7 +14,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nicemu.engine import ffi, lib, set_vfio_request
@@ -130,7 +130,7 @@ def _listen(path: str) -> tuple[socket.socket, tuple[int, int]]:
     try:
         os.fchmod(listener.fileno(), 0o600)  # bind gives the file the mode of the socket
         listener.bind(path)
-        listener.listen(8)
+        listener.listen()
         status = os.lstat(path)
     except OSError as error:
         listener.close()
@@ -245,7 +245,7 @@ class Server:
         set_vfio_request(_request)
         self._open(os.fspath(socket_path) if socket_path is not None else None, fd)
         lib.nic_vfio_set_spin(self.handle, spin_us)
-        lib.nic_vfio_set_dma_timeout(self.handle, max(1, int(dma_timeout * 1000)))
+        self.set_dma_timeout(dma_timeout)
 
     def _open(self, path: str | None, fd: int | None) -> None:
         if path is not None:
@@ -290,6 +290,10 @@ class Server:
         counted = lib.nic_vfio_get_counters(self.handle)
         return {name: int(getattr(counted, name)) for name, _ in ffi.typeof(counted).item.fields}
 
+    def set_dma_timeout(self, seconds: float) -> None:
+        """How long a client may take to answer a DMA message."""
+        lib.nic_vfio_set_dma_timeout(self.handle, max(1, int(seconds * 1000)))
+
     def close(self) -> None:
         """Ends the session, takes the client's memory away, removes the socket file; harmless when done twice."""
         if self.handle is None:
@@ -326,9 +330,7 @@ class Server:
             if self._on_connect:
                 self._on_connect()
         elif event == lib.NIC_VFIO_CLOSED:
-            for address, length in self._maps.items():
-                lib.nic_memory_remove(self.nic.memory.handle, address, length)
-            self._maps.clear()
+            self._unmap(self._maps)
             log.info("the client is gone: %s", text)
             if self._on_disconnect:
                 self._on_disconnect(text)
@@ -398,10 +400,12 @@ class Server:
             raise _RefusedError(errno.EINVAL, body)
         if not flags and self._maps.get(address) != length:
             raise _RefusedError(errno.ENOENT, body)
-        for start, size in list(self._maps.items()) if flags else [(address, length)]:
-            lib.nic_memory_remove(self.nic.memory.handle, start, size)
-            del self._maps[start]
+        self._unmap(self._maps if flags else [address])
         return body
+
+    def _unmap(self, addresses: Iterable[int]) -> None:
+        for address in sorted(addresses, reverse=True):  # the engine's list is cheapest to shorten at its end
+            lib.nic_memory_remove(self.nic.memory.handle, address, self._maps.pop(address))
 
     # ------------------------------------------------------------------ information
 
