@@ -27,7 +27,7 @@ from .nic import Peer, ServerError, Wired, datagrams
 from .provision import ProvisionError, Tree, ensure
 from .qemu import QemuError
 from .qtest import Bar, Machine, machine
-from .steps import Arrive, Config, Left, Pass, Peek, Poke, Read, ReadConfig, Step, Until, Write
+from .steps import Arrive, Config, Left, Pass, Peek, Poke, Read, ReadConfig, Space, Step, Until, Write
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,8 +45,8 @@ class Scripts(Protocol):
 
     SCRIPTS: dict[str, list[Step]]
 
-    def locate(self, register: str) -> tuple[int, int]:
-        """BAR and offset of a register by name."""
+    def locate(self, register: str) -> tuple[Space, int]:
+        """Space and offset of a register by name."""
         ...
 
 
@@ -69,7 +69,8 @@ class Side:
         self.remote = remote
         self.scripts = scripts
         self.virtual = virtual
-        self.bars = computer.place_bars()
+        bars = computer.place_bars()
+        self.spaces = {"io" if bars[number].io else "memory": bars[number] for number in sorted(bars, reverse=True)}
 
     def perform(self, script: str, steps: Sequence[Step]) -> Observations:
         """Do every step; what was observed, by name."""
@@ -109,9 +110,9 @@ class Side:
                 self.pass_time(milliseconds)
         return {}
 
-    def place(self, register: str | tuple[int, int]) -> tuple[Bar, int]:
-        number, offset = self.scripts.locate(register) if isinstance(register, str) else register
-        return self.bars[number], offset
+    def place(self, register: str | tuple[Space, int]) -> tuple[Bar, int]:
+        space, offset = self.scripts.locate(register) if isinstance(register, str) else register
+        return self.spaces[space], offset
 
     def pass_time(self, milliseconds: int) -> None:
         if self.virtual:
@@ -119,7 +120,7 @@ class Side:
         else:
             time.sleep(min(milliseconds, 20) / 1000)
 
-    def until(self, register: str | tuple[int, int], mask: int, value: int) -> bool:
+    def until(self, register: str | tuple[Space, int], mask: int, value: int) -> bool:
         bar, offset = self.place(register)
         deadline = time.monotonic() + PATIENCE
         while self.computer.read(bar, offset) & mask != value:

@@ -1,7 +1,7 @@
-"""A host on a raw wire: answers ARP and echo requests in one VLAN, and speaks in others when told to.
+"""A host on a raw wire: answers ARP and echo requests, untagged and in one VLAN, and speaks in others when told.
 
-It is the far end for what the user network cannot carry, 802.1Q tags. It takes nothing for granted about the card: a
-frame whose tag is missing or wrong gets no answer.
+It is the far end for what the user network does not carry: 802.1Q tags and jumbo frames. It takes nothing for granted
+about the card: a frame whose tag or checksum is wrong gets no answer.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-ADDRESS = bytes((10, 0, 5, 2))
 MAC = bytes.fromhex("525400aabbcc")
 VLAN = 5
 TAG, ARP, IPV4 = 0x8100, 0x0806, 0x0800
+PLAIN_ADDRESS, VLAN_ADDRESS = bytes((10, 0, 4, 2)), bytes((10, 0, 5, 2))
 
 
 class Station:
@@ -57,25 +57,40 @@ class Station:
 
 
 def reply(frame: bytes) -> bytes | None:
-    """The answer to a tagged ARP or echo request for ADDRESS, or None."""
-    if len(frame) < 18 or struct.unpack_from(">HH", frame, 12) != (TAG, VLAN):
-        return None
-    kind = struct.unpack_from(">H", frame, 16)[0]
-    head = frame[6:12] + MAC + struct.pack(">HHH", TAG, VLAN, kind)
-    body = frame[18:]
-    if kind == ARP and len(body) >= 28 and body[:8] == bytes((0, 1, 8, 0, 6, 4, 0, 1)) and body[24:28] == ADDRESS:
-        return head + body[:7] + b"\x02" + MAC + ADDRESS + body[8:18] + bytes(18)
-    if kind == IPV4 and len(body) >= 28 and body[0] == 0x45 and body[9] == 1 and body[16:20] == ADDRESS:
-        length = int.from_bytes(body[2:4], "big")
-        message = bytearray(body[20:length])
-        if message[0] != 8 or checksum(bytes(message)) or checksum(body[:20]):
+    """The answer to an ARP or echo request for the station's address, in the VLAN or without a tag; or None."""
+    tag, address = b"", PLAIN_ADDRESS
+    if frame[12:14] == struct.pack(">H", TAG):
+        tag, address = frame[12:16], VLAN_ADDRESS
+        if tag[2:] != struct.pack(">H", VLAN):
             return None
-        message[0] = 0
-        message[2:4] = b"\0\0"
-        message[2:4] = struct.pack(">H", checksum(bytes(message)))
-        # Exchanging source and destination leaves the header's checksum as it is.
-        return head + body[:12] + body[16:20] + body[12:16] + bytes(message)
-    return None
+    kind, body = frame[12 + len(tag) : 14 + len(tag)], frame[14 + len(tag) :]
+    answer = None
+    if kind == struct.pack(">H", ARP):
+        answer = reply_arp(body, address)
+    elif kind == struct.pack(">H", IPV4):
+        answer = reply_echo(body, address)
+    return None if answer is None else frame[6:12] + MAC + tag + kind + answer
+
+
+def reply_arp(body: bytes, address: bytes) -> bytes | None:
+    """RFC 826: a request for the address is answered with MAC."""
+    if len(body) < 28 or body[:8] != bytes((0, 1, 8, 0, 6, 4, 0, 1)) or body[24:28] != address:
+        return None
+    return body[:7] + b"\x02" + MAC + address + body[8:18] + bytes(18)
+
+
+def reply_echo(body: bytes, address: bytes) -> bytes | None:
+    """RFC 792: a whole and undamaged echo request is answered with what it holds."""
+    if len(body) < 28 or body[0] != 0x45 or body[9] != 1 or body[16:20] != address:
+        return None
+    message = bytearray(body[20 : int.from_bytes(body[2:4], "big")])
+    if message[0] != 8 or checksum(bytes(message)) or checksum(body[:20]):
+        return None
+    message[0] = 0
+    message[2:4] = b"\0\0"
+    message[2:4] = struct.pack(">H", checksum(bytes(message)))
+    # Exchanging source and destination leaves the header's checksum as it is.
+    return body[:12] + body[16:20] + body[12:16] + bytes(message)
 
 
 def checksum(content: bytes) -> int:

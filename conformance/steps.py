@@ -1,19 +1,23 @@
 """The steps that register scripts are made of; see ``conformance/scripts``.
 
 A script is a list of steps. Steps that observe carry a name; what they saw is recorded as ``SCRIPT/NAME`` and
-compared between the two sides.
+compared between the two sides. A register is named by the card's tables, or by space and offset; a space is the
+card's first BAR of that kind, for cards and models do not agree on the number.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Space = Literal["memory", "io"]
 
 
 @dataclass(frozen=True)
 class Write:
-    """Write a register, by name or by (BAR, offset)."""
+    """Write a register."""
 
-    register: str | tuple[int, int]
+    register: str | tuple[Space, int]
     value: int
     size: int = 4
 
@@ -22,7 +26,7 @@ class Write:
 class Read:
     """Observe the bits in ``mask`` of a register; ``name`` is its own name unless given."""
 
-    register: str | tuple[int, int]
+    register: str | tuple[Space, int]
     name: str = ""
     mask: int = 0xFFFFFFFF
     size: int = 4
@@ -32,7 +36,7 @@ class Read:
 class Until:
     """Let time pass until the register's masked bits have that value; observe ``reached`` or ``never``."""
 
-    register: str | tuple[int, int]
+    register: str | tuple[Space, int]
     mask: int
     value: int
     name: str = ""

@@ -12,7 +12,7 @@ from . import provision
 from .cards import Check
 from .differential import Difference, complaints, load_differences
 from .guest import Result, Said, judge, table
-from .station import ADDRESS, MAC, VLAN, reply
+from .station import MAC, PLAIN_ADDRESS, VLAN, VLAN_ADDRESS, reply
 
 LISTED = {"a/one": Difference("1", "2", "1.1", "because")}
 
@@ -85,7 +85,7 @@ def test_table_tells_passes_and_failures() -> None:
     assert text.endswith("1 passed, 1 failed")
 
 
-def echo_request(vlan: int = VLAN, target: bytes = ADDRESS) -> bytes:
+def echo_request(vlan: int = VLAN, target: bytes = VLAN_ADDRESS) -> bytes:
     echo = dpkt.icmp.ICMP(type=8, data=dpkt.icmp.ICMP.Echo(id=1, seq=2, data=b"x" * 33))
     packet = dpkt.ip.IP(src=bytes((10, 0, 5, 1)), dst=target, p=1, data=echo)
     packet.len = len(packet)
@@ -97,8 +97,15 @@ def test_station_answers_in_its_vlan() -> None:
     assert answer is not None
     assert answer[:16] == bytes.fromhex("525400123456") + MAC + struct.pack(">HH", 0x8100, VLAN)
     packet = dpkt.ip.IP(answer[18:])
-    assert (packet.src, packet.data.type, packet.data.data.data) == (ADDRESS, 0, b"x" * 33)
+    assert (packet.src, packet.data.type, packet.data.data.data) == (VLAN_ADDRESS, 0, b"x" * 33)
     assert dpkt.in_cksum(bytes(packet.data)) == 0
+
+
+def test_station_answers_without_a_tag() -> None:
+    request = echo_request(target=PLAIN_ADDRESS)
+    answer = reply(request[:12] + request[16:])
+    assert answer is not None
+    assert dpkt.ip.IP(answer[14:]).src == PLAIN_ADDRESS
 
 
 @pytest.mark.parametrize("frame", [

@@ -88,6 +88,13 @@ def life() -> tuple[Check, ...]:
         Check("link down/up", "link-down-up"),
         Check("1000 connections", "connections", ("1000",), seconds=120),
         Check("kernel log", "kernel-log"),
+    )
+
+
+def on_a_raw_wire(jumbo: int | None) -> tuple[Check, ...]:
+    """What the user network does not carry: VLANs, and frames up to the MTU of ``jumbo`` if the card has them."""
+    return (
         Check("VLAN", "vlan", station=True),
-        Check("kernel log, VLAN", "kernel-log", station=True),
+        *([] if jumbo is None else [Check(f"MTU {jumbo}", "jumbo", (str(jumbo),), station=True)]),
+        Check("kernel log, raw wire", "kernel-log", station=True),
     )

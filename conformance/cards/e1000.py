@@ -5,7 +5,7 @@ Sections are those of the PCI/PCI-X Family of Gigabit Ethernet Controllers Softw
 
 import re
 
-from . import MAC, Card, Check, first_light, life, refused, show
+from . import MAC, Card, Check, first_light, life, on_a_raw_wire, refused, show
 
 OFFLOADS = ("tso=tcp-segmentation-offload", "tx=tx-checksumming", "rx=rx-checksumming", "sg=scatter-gather",
             "rxvlan=rx-vlan-offload")  # fmt: skip
@@ -81,7 +81,8 @@ CARD = Card(
         Check("ethtool -s msglvl", "message-level"),
         Check("ethtool -s wol", "wake-on-lan", ("umbg",)),
         Check("ethtool -p", "identify"),
-        Check("MTU 9000", "mtu", ("9000",)),
+        Check("MTU 9000, TCP", "mtu", ("9000",)),
         *life(),
+        *on_a_raw_wire(jumbo=9000),
     ),
 )  # fmt: skip

@@ -73,6 +73,16 @@ network() {
     reachable || fail "no answer from $host even with the driver loaded afresh"
 }
 
+# echoes HOST SIZE...: ten of each size in one frame, none lost
+echoes() {
+    far=$1
+    shift
+    for size; do
+        ping -q -c 10 -i 0.05 -W 3 -M do -s "$size" "$far" >/tmp/ping 2>&1 || { cat /tmp/ping; fail "echo of $size bytes"; }
+        grep -q " 0% packet loss" /tmp/ping || { cat /tmp/ping; fail "lost echoes of $size bytes"; }
+    done
+}
+
 numbers() { seq 1 "$1"; }
 
 # transfer COUNT: that many lines by TCP each way, compared with what was sent by checksum

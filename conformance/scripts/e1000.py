@@ -10,12 +10,12 @@ import re
 import struct
 
 from nicemu.devices.e1000_tables import IO, MMIO
-from nicemu.registers import Register
+from nicemu.registers import Register, Table
 
-from ..steps import Arrive, Config, Left, Pass, Peek, Poke, Read, ReadConfig, Step, Until, Write
+from ..steps import Arrive, Config, Left, Pass, Peek, Poke, Read, ReadConfig, Space, Step, Until, Write
 from . import frames
 
-BARS = ((0, MMIO), (1, IO))
+SPACES: tuple[tuple[Space, Table], ...] = (("memory", MMIO), ("io", IO))
 
 TX_RING, RX_RING, DESCRIPTORS = 0x200000, 0x210000, 8
 TX_DATA, RX_DATA, STRIDE = 0x220000, 0x300000, 0x4000
@@ -31,13 +31,13 @@ BSIZE_256 = 3 << 16
 LINK_UP = Until("STATUS", 2, 2, "link")
 
 
-def locate(register: str) -> tuple[int, int]:
-    """BAR and offset of a register, or of an element such as ``RAL[3]``, by the card's own tables."""
+def locate(register: str) -> tuple[Space, int]:
+    """Space and offset of a register, or of an element such as ``RAL[3]``, by the card's own tables."""
     name, index = re.fullmatch(r"(\w+?)(?:\[(\d+)\])?", register).groups()  # type: ignore[union-attr]
-    for bar, table in BARS:
+    for space, table in SPACES:
         for entry in table:
             if entry.name == name:
-                return bar, entry.offset + int(index or 0) * entry.stride
+                return space, entry.offset + int(index or 0) * entry.stride
     raise ValueError(f"no register {register}")
 
 
@@ -59,6 +59,7 @@ def reset_values() -> list[Step]:
         steps += [Read(name, mask=defined) for name in elements(register) if defined]
     return [*steps, ReadConfig(0x00, "identity"), ReadConfig(0x04, "command and status"),
             ReadConfig(0x08, "class and revision"), ReadConfig(0x2C, "subsystem"),
+            ReadConfig(0x14, "BAR 1 is I/O", 1), ReadConfig(0x18, "BAR 2 is I/O", 1),
             ReadConfig(0x34, "capability pointer", 0xFF), ReadConfig(0x3C, "interrupt pin", 0xFFFFFF00)]  # fmt: skip
 
 
@@ -84,10 +85,10 @@ def widths() -> list[Step]:
     """Reads and writes of less than a register (13.2 asks for 32 bits)."""
     return [
         Write("RAL[0]", 0x12345678),
-        *(Read((0, 0x5400 + at), f"byte {at}", size=1) for at in range(4)),
-        *(Read((0, 0x5400 + at), f"word {at}", size=2) for at in (0, 2)),
-        Write((0, 0x5400), 0xAA, 1), Read("RAL[0]", "after a byte write at 0"),
-        Write("RAL[0]", 0x12345678), Write((0, 0x5402), 0xBBCC, 2), Read("RAL[0]", "after a word write at 2"),
+        *(Read(("memory", 0x5400 + at), f"byte {at}", size=1) for at in range(4)),
+        *(Read(("memory", 0x5400 + at), f"word {at}", size=2) for at in (0, 2)),
+        Write(("memory", 0x5400), 0xAA, 1), Read("RAL[0]", "after a byte write at 0"),
+        Write("RAL[0]", 0x12345678), Write(("memory", 0x5402), 0xBBCC, 2), Read("RAL[0]", "after a word write at 2"),
     ]  # fmt: skip
 
 
