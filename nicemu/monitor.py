@@ -243,10 +243,18 @@ def _counted(nic: Nic) -> str:
 
 
 def _decoded(nic: Nic) -> str:
-    """Registers that are not 0, without the big arrays."""
-    arrays = {r.name for table in nic.TABLES for r in table if r.count > 16}
-    return "\n".join(
-        repr(view).replace(name.partition("[")[0], name, 1)
-        for name, view in nic.regs
-        if view.value and name.partition("[")[0] not in arrays
-    )
+    """Registers that are not 0, without memories such as filter tables."""
+    lines = []
+    for table in nic.TABLES:
+        for register in table:
+            if register.count > 16 or register.cell or register.window:
+                continue
+            view = getattr(nic.regs, register.name)
+            for index in range(register.count):
+                value = view[index].value
+                if value:
+                    words = register.describe(value)
+                    lines.append(
+                        f"{register.element_name(index)} = {value:#0{2 + 2 * register.size}x} {words}".rstrip()
+                    )
+    return "\n".join(lines)
