@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nicemu.clock import NEVER
 from nicemu.codegen import cells
@@ -54,15 +54,24 @@ def save(nic: Nic) -> bytes:
     return json.dumps(document, indent=1).encode()
 
 
-def _views(nic: Nic) -> Iterator[tuple[str, Any]]:
+class _View(NamedTuple):
+    """One named piece of the datapath's private state."""
+
+    data: Any  #: where it lies in the card
+    size: int  #: bytes of an element
+    count: int
+    time: bool
+
+
+def _views(nic: Nic) -> Iterator[tuple[str, _View]]:
     count = lib.nic_state(nic.handle, ffi.NULL, 0)
     views = ffi.new("nic_state_view[]", max(count, 1))
     lib.nic_state(nic.handle, views, count)
-    for i in range(count):
-        yield ffi.string(views[i].name).decode(), views[i]
+    for i in range(count):  # copies: they outlive the array
+        yield ffi.string(views[i].name).decode(), _View(views[i].data, views[i].size, views[i].count, views[i].time)
 
 
-def _save_field(nic: Nic, view: Any) -> Any:
+def _save_field(nic: Nic, view: _View) -> Any:
     if view.size == 1 and view.count > 1:
         return bytes(ffi.buffer(ffi.cast("uint8_t *", view.data), view.count)).hex()
     items = ffi.cast(f"{_ITEMS[view.size]} *", view.data)
@@ -178,7 +187,7 @@ def _apply_registers(nic: Nic, tables: Mapping[str, Mapping[str, Any]]) -> None:
             nic.cells[cell + index] = value
 
 
-def _load_field(nic: Nic, name: str, view: Any, value: Any) -> None:
+def _load_field(nic: Nic, name: str, view: _View, value: Any) -> None:
     if view.size == 1 and view.count > 1:
         data = bytes.fromhex(value)
         if len(data) != view.count:
