@@ -343,7 +343,9 @@ class Nic:
         self.python_errors = 0
         self._sink = _Sink(irq, msi)
         self._sink_handle = ffi.new_handle(self._sink)
-        lib.nic_interrupt_to_python(self.handle, self._sink_handle)
+        if irq or msi:
+            lib.nic_interrupt_to_python(self.handle, self._sink_handle)
+        self.closers: list[Callable[[], None]] = []  #: called by `close` first: ends what serves the card
         lib.nic_device_set_profile(self.handle, PROFILES[profile])
         self.loop.add(self)
         self.setup()
@@ -549,6 +551,8 @@ class Nic:
     def close(self) -> None:
         """Unplugs and frees the card; harmless when done twice."""
         if self.handle is not None:
+            while self.closers:
+                self.closers[-1]()
             self.loop.remove(self)
             lib.nic_device_free(self.handle)
             self.handle = None

@@ -544,7 +544,7 @@ def test_socket_file(tmp_path: Path) -> None:
     path = tmp_path / "nic.sock"
     with serving(path) as served:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        with pytest.raises(HostError, match="another server"), nicemu.create("e1000") as nic:
+        with pytest.raises(HostError, match="another program"), nicemu.create("e1000") as nic:
             Server(nic, socket_path=path)
         served.check_alive()
     assert not path.exists()
@@ -574,7 +574,7 @@ def test_other_files_are_never_replaced(tmp_path: Path, kind: str) -> None:
         path.touch()
     else:
         path.mkdir()
-    with pytest.raises(HostError, match="not a socket"), nicemu.create("e1000") as nic:
+    with pytest.raises(HostError, match="no socket"), nicemu.create("e1000") as nic:
         Server(nic, socket_path=path)
     assert path.exists()
 
@@ -582,7 +582,7 @@ def test_other_files_are_never_replaced(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("name", ["x" * 200, "", "a\0b"])
 def test_impossible_paths(tmp_path: Path, name: str) -> None:
     path = str(tmp_path / name) if name else ""
-    with pytest.raises(ConfigurationError, match="expected 1 to 107"), nicemu.create("e1000") as nic:
+    with pytest.raises(HostError, match="expected 1 to 107"), nicemu.create("e1000") as nic:
         Server(nic, socket_path=path)
 
 
@@ -638,6 +638,20 @@ def test_server_closes_with_a_client_there(served: Served) -> None:
         assert client.closed_by_server()
         with pytest.raises(ConfigurationError):
             _ = served.server.counters
+
+
+def test_closing_the_card_closes_its_server(tmp_path: Path) -> None:
+    nic = nicemu.create("e1000")
+    server = Server(nic, socket_path=tmp_path / "s")
+    with Client(tmp_path / "s") as client:
+        nic.loop.turn(0.1)
+        assert server.connected
+        nic.close()
+        assert not server.connected
+        assert client.closed_by_server()
+    assert not (tmp_path / "s").exists()
+    nic.loop.turn(0)
+    server.close()
 
 
 def test_server_closed_from_its_own_callback(tmp_path: Path) -> None:

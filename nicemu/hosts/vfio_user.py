@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import socket
-import stat
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from nicemu.engine import ffi, lib, set_vfio_request
 from nicemu.errors import ConfigurationError
 from nicemu.hosts import HostError
 from nicemu.registers import Reset
+from nicemu.unix_socket import listen
 
 if TYPE_CHECKING:
     from nicemu.core import Nic
@@ -117,47 +117,7 @@ def version_reply(minor: int, proposed: Mapping[str, Any], room: int, write_mult
     return version
 
 
-# ------------------------------------------------------------------------------------------------- sockets
-
-
-def _listen(path: str) -> tuple[socket.socket, tuple[int, int]]:
-    """A listening socket at `path` with mode 0600, and the (device, inode) of its file."""
-    encoded = os.fsencode(path)
-    if not encoded or len(encoded) > 107 or b"\0" in encoded:
-        raise ConfigurationError(f"socket_path={path!r} has {len(encoded)} bytes; expected 1 to 107, none of them NUL")
-    _remove_stale(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        os.fchmod(listener.fileno(), 0o600)  # bind gives the file the mode of the socket
-        listener.bind(path)
-        listener.listen()
-        status = os.lstat(path)
-    except OSError as error:
-        listener.close()
-        raise HostError(error.errno, f"cannot listen at {path}: {error.strerror}") from None
-    return listener, (status.st_dev, status.st_ino)
-
-
-def _remove_stale(path: str) -> None:
-    """Removes a socket that nobody listens at; HostError if somebody does, or if it is something else."""
-    try:
-        kind = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise HostError(error.errno, f"cannot look at {path}: {error.strerror}") from None
-    if not stat.S_ISSOCK(kind):
-        raise HostError(errno.EEXIST, f"{path} exists and is not a socket; expected a free path")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-        except OSError:
-            pass
-    raise HostError(errno.EADDRINUSE, f"another server listens at {path}; expected a free path")
+# ------------------------------------------------------------------------------------------------- descriptors
 
 
 def _given(fd: int) -> tuple[int, bool]:
@@ -200,9 +160,9 @@ class Server:
     on_connect, on_disconnect: called when a client comes and goes; on_disconnect gets the reason as text.
 
     The card must have no guest memory of its own: its memory is the client's, and goes with it.  The card keeps its
-    state and its wire when a client goes, for the next one.  Close the server before the card.
+    state and its wire when a client goes, for the next one.  Closing the card closes the server.
 
-    Raises ConfigurationError for arguments that make no sense, HostError where a path is taken or cannot be used.
+    Raises ConfigurationError for arguments that make no sense, HostError where a path is taken, too long or unusable.
     """
 
     def __init__(
@@ -249,19 +209,25 @@ class Server:
 
     def _open(self, path: str | None, fd: int | None) -> None:
         if path is not None:
-            listener, self._file = _listen(path)
+            try:
+                listener = listen(path)
+            except OSError as refusal:
+                raise HostError(refusal.errno, refusal.strerror) from None
+            status = os.lstat(path)
+            self.socket_path, self._file = path, (status.st_dev, status.st_ino)
             number, listens = listener.detach(), True
-            self.socket_path = path
         else:
             assert fd is not None
             number, listens = _given(fd)
         self._python = ffi.new_handle(self)
         lib.nic_vfio_set_python(lib.nicemu_vfio_request)
-        self.handle = lib.nic_vfio_new(self.nic.handle, self.nic.loop.handle, self._python)
-        if self.handle == ffi.NULL:
+        handle = lib.nic_vfio_new(self.nic.handle, self.nic.loop.handle, self._python)
+        if handle == ffi.NULL:
             os.close(number)
             raise MemoryError("no memory for the server")
+        self.handle = handle
         lib.nic_device_set_deferred(self.nic.handle, True)
+        self.nic.closers.append(self.close)
         error = (lib.nic_vfio_listen if listens else lib.nic_vfio_connect)(self.handle, number)
         if error:
             os.close(number)
@@ -299,9 +265,9 @@ class Server:
         if self.handle is None:
             return
         handle, self.handle = self.handle, None
-        if self.nic.handle is not None:
-            lib.nic_vfio_free(handle)
-            lib.nic_device_set_deferred(self.nic.handle, False)
+        self.nic.closers.remove(self.close)
+        lib.nic_vfio_free(handle)
+        lib.nic_device_set_deferred(self.nic.handle, False)
         if self.socket_path is not None:
             try:
                 status = os.lstat(self.socket_path)
