@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from nicemu.clock import NEVER
 from nicemu.codegen import cells
@@ -54,7 +55,8 @@ def save(nic: Nic) -> bytes:
     return json.dumps(document, indent=1).encode()
 
 
-class _View(NamedTuple):
+@dataclass(frozen=True)
+class _View:
     """One named piece of the datapath's private state."""
 
     data: Any  #: where it lies in the card
