@@ -112,7 +112,7 @@ void e1000_interrupt(nic_device *device)
     uint64_t interval = (uint64_t)(e1000_reg(device, E1000_ITR) & E1000_ITR_INTERVAL) * E1000_THROTTLE_NS;
     if (interval) {
         uint64_t now = nic_now(device);
-        if (card->asserted && now < card->asserted + interval) {
+        if (card->asserted != NIC_NEVER && now < card->asserted + interval) {
             nic_timer_set(device, E1000_TIMER_ITR, card->asserted + interval);
             return;
         }
@@ -461,7 +461,7 @@ static void reset(nic_device *device, int kind)
     memset(&card->tx, 0, offsetof(e1000_tx, partial));
     memset(&card->rx, 0, sizeof(card->rx));
     card->pause_owed = card->low_read = 0;
-    card->asserted = 0;
+    card->asserted = NIC_NEVER;
     if (kind != NIC_RESET_SOFT)
         card->phy_loopback = false;
 }
@@ -518,7 +518,7 @@ static void check_fifo(e1000_fifo *fifo)
 {
     uint32_t limits = fifo->base | fifo->size | fifo->head | fifo->used;
     if (limits & 7 || fifo->base > E1000_PBM_BYTES || fifo->size > E1000_PBM_BYTES - fifo->base ||
-        fifo->used > fifo->size || (fifo->size && fifo->head >= fifo->size) || !fifo->size != !fifo->used)
+        fifo->used > fifo->size || (fifo->size && fifo->head >= fifo->size))
         *fifo = (e1000_fifo){0};
 }
 
@@ -526,8 +526,8 @@ static void loaded(nic_device *device)
 {
     e1000 *card = e1000_of(device);
     e1000_tx *tx = &card->tx;
-    if (card->asserted > nic_now(device))
-        card->asserted = 0;
+    if (card->asserted != NIC_NEVER && card->asserted > nic_now(device))
+        card->asserted = NIC_NEVER;
     check_fifo(&tx->fifo);
     check_fifo(&card->rx.fifo);
     if (tx->partial_length > NIC_FRAME_MAX || tx->length != tx->partial_length || tx->packet > E1000_SEGMENTED ||

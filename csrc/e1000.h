@@ -152,7 +152,7 @@ typedef struct e1000 {
     bool phy_loopback;
     uint8_t pause_owed;    /* a PAUSE frame that the wire has not taken yet */
     uint8_t low_read;      /* bit n: the low half of the n-th 64-bit counter was read */
-    uint64_t asserted;     /* when the interrupt was asserted last while ITR was on, ns */
+    uint64_t asserted;     /* when the interrupt was asserted last while ITR was on, ns; NIC_NEVER: not yet */
     e1000_tx tx;
     e1000_rx rx;
     e1000_batch batch;

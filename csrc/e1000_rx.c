@@ -328,11 +328,13 @@ static void verify(const arrival *a, uint32_t rxcsum, uint16_t vlan_type, e1000_
 
 /* ------------------------------------------------------------------ filters (3.2.1, 9.3, 8.7.4) */
 
-static uint64_t address_at(const uint8_t *bytes)
+static inline uint64_t address_at(const uint8_t *bytes)
 {
-    uint64_t address = 0;
-    memcpy(&address, bytes, 6);
-    return address;
+    uint32_t low;
+    uint16_t high;
+    memcpy(&low, bytes, sizeof(low));
+    memcpy(&high, bytes + 4, sizeof(high));
+    return low | (uint64_t)high << 32;
 }
 
 static inline uint64_t receive_address(const nic_device *device, uint32_t n)

@@ -473,20 +473,31 @@ static bool take_fcs(form *f)
     return true;
 }
 
-static void close_frame(nic_device *device, form *f)
+static inline void close_frame(nic_device *device, struct iovec *iov, uint32_t count, uint32_t length)
 {
     e1000 *card = e1000_of(device);
     e1000_batch *batch = &card->batch;
-    if (f->length < E1000_MIN && e1000_reg(device, E1000_TCTL) & E1000_TCTL_PSP) {
-        f->iov[f->count++] = (struct iovec){(void *)(uintptr_t)zeros, E1000_MIN - f->length};
-        f->length = E1000_MIN;
+    if (NIC_UNLIKELY(length < E1000_MIN && e1000_reg(device, E1000_TCTL) & E1000_TCTL_PSP)) {
+        iov[count++] = (struct iovec){(void *)(uintptr_t)zeros, E1000_MIN - length};
+        length = E1000_MIN;
     }
-    batch->frames[batch->count++] = (nic_frame){f->iov, f->count, f->length};
-    batch->used += f->count;
-    batch->bytes += e1000_fifo_bytes(f->length);
+    batch->frames[batch->count++] = (nic_frame){iov, count, length};
+    batch->used += count;
+    batch->bytes += e1000_fifo_bytes(length);
     batch->budget--;
     if (NIC_UNLIKELY(card->tx.partial_length)) /* the frame lies in the staging buffer: it is needed again */
         flush_frames(device);
+}
+
+/* A frame that goes as it is. */
+static void send_plain(nic_device *device)
+{
+    e1000 *card = e1000_of(device);
+    e1000_batch *batch = &card->batch;
+    struct iovec *iov = &batch->pool[batch->used];
+    for (uint32_t i = 0; i < batch->piece_count; i++)
+        iov[i] = batch->pieces[i];
+    close_frame(device, iov, batch->piece_count, card->tx.length);
 }
 
 /* ------------------------------------------------------------------ packets that are one frame */
@@ -523,8 +534,11 @@ static void finish_packet(nic_device *device, uint8_t command, uint8_t cso, uint
         nic_find(device, E1000_FIND_TX_LENGTH_ZERO, tx->address, e1000_reg(device, E1000_TDH));
     else if (!tx->bad && tx->length < E1000_MIN && (tx->length < shortest || !(e1000_reg(device, E1000_TCTL) & E1000_TCTL_PSP)))
         nic_find(device, E1000_FIND_TX_RUNT, tx->length, e1000_reg(device, E1000_TDH));
-    if (!tx->bad && tx->length >= shortest) {
-        form f = open_frame(&card->batch, NULL, head_needed(tx, command, cso, tag));
+    uint32_t head = head_needed(tx, command, cso, tag);
+    if (NIC_LIKELY(!tx->bad && tx->length >= shortest && !head && !fcs)) {
+        send_plain(device);
+    } else if (!tx->bad && tx->length >= shortest) {
+        form f = open_frame(&card->batch, NULL, head);
         if (tx->packet == E1000_LEGACY && command & CMD_IC)
             put_sum(&f, sum_frame(&f, tx->css, 0, cso, 0));
         else if (tx->packet == E1000_DATA && tx->options & (POPTS_IXSM | POPTS_TXSM))
@@ -532,7 +546,9 @@ static void finish_packet(nic_device *device, uint8_t command, uint8_t cso, uint
         if (tag)
             insert_tag(&f, e1000_reg(device, E1000_VET), special);
         if (!fcs || take_fcs(&f))
-            close_frame(device, &f);
+            close_frame(device, f.iov, f.count, f.length);
+        else /* every receiver throws it away, so no wire here carries it */
+            e1000_count_sent(device, &(nic_frame){f.iov, f.count, f.length}, 1);
     }
     end_packet(card);
 }
@@ -579,16 +595,15 @@ static void begin_segments(nic_device *device)
 {
     e1000_tx *tx = &e1000_of(device)->tx;
     const e1000_context *context = &tx->context;
+    uint32_t longest = context->hdrlen + context->mss;
+    bool possible = context->mss && longest <= E1000_PACKET_MAX && fits_fifo(device, longest + 4);
     if (!context->loaded)
         nic_find(device, E1000_FIND_TX_CONTEXT_MISSING, tx->command, e1000_reg(device, E1000_TDH));
-    if (!context->mss)
-        nic_find(device, E1000_FIND_TX_TSO_MSS, context->mss, context->paylen);
+    if (!possible)
+        nic_find(device, E1000_FIND_TX_TSO_MSS, context->mss, context->hdrlen);
     if (context->hdrlen > E1000_HEADER_MAX)
         nic_find(device, E1000_FIND_TX_TSO_HEADER, context->hdrlen, E1000_HEADER_MAX);
-    if (context->mss && !fits_fifo(device, context->hdrlen + context->mss + 4u))
-        nic_find(device, E1000_FIND_TX_OVERSIZE, context->hdrlen + context->mss, e1000_reg(device, E1000_TDH));
-    tx->bad = !context->loaded || !context->mss || !fits_fifo(device, context->hdrlen + context->mss + 4u) ||
-              context->mss > E1000_PACKET_MAX - 255;
+    tx->bad = !context->loaded || !possible;
 }
 
 /* Sends what is gathered as the packet's next frame. */
@@ -613,7 +628,7 @@ static void send_segment(nic_device *device, bool last)
         insert_checksums(&f, context, tx->options, constant || total < context->tucss ? 0 : total - context->tucss);
         if (tagged(device, tx->command))
             insert_tag(&f, e1000_reg(device, E1000_VET), tx->special);
-        close_frame(device, &f);
+        close_frame(device, f.iov, f.count, f.length);
     }
     tx->segment++;
     tx->sent += payload;
