@@ -21,10 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "reassembly.h"
 #include "slirp_library.h"
 
 enum {
-    MTU = 1500,
+    MTU = 1500,             /* what libslirp sends */
+    MRU = NIC_FRAME_MAX - 14, /* what it is given: any frame that a card can send */
+    DATAGRAM = 65535,
     ETHERNET_HEADER = 14,
     SHORTEST = 60,             /* without FCS */
     QUEUE_BYTES = 2 << 20,     /* 32 full TCP windows */
@@ -68,7 +71,8 @@ typedef struct user {
     uint32_t active_count;
     uint32_t round;
     nic_user_counters counters;
-    uint8_t frame[ETHERNET_HEADER + MTU];
+    nic_reassembly *reassembly; /* NULL until a fragment came */
+    uint8_t frame[NIC_FRAME_MAX];
 } user;
 
 static int64_t monotonic_ns(void)
@@ -343,21 +347,33 @@ static int64_t user_timeout(nic_backend *backend)
     return until > now ? until - now : 0;
 }
 
+/* Gives libslirp one frame, or the datagram that it completes; returns the NIC_FILTER_* reason if not. */
+static int give(user *stack, uint8_t *frame, uint32_t length)
+{
+    uint64_t *urgent = &stack->counters.urgent_cleared;
+    int reason = nic_filter_frame(frame, &length, MRU, urgent);
+    if (reason == NIC_FILTER_FRAGMENT && frame[12] == 0x08) { /* IPv4 */
+        reason = nic_reassemble(&stack->reassembly, frame, length, monotonic_ns(), &frame, &length);
+        if (reason == NIC_FILTER_PASS)
+            reason = nic_filter_frame(frame, &length, DATAGRAM, urgent);
+    }
+    if (reason == NIC_FILTER_PASS)
+        stack->lib->input(stack->slirp, frame, (int)length);
+    return reason;
+}
+
 static size_t user_send(nic_backend *backend, const nic_frame *frames, size_t count)
 {
     user *stack = (user *)backend;
     for (size_t i = 0; i < count; i++) {
-        uint32_t length = frames[i].length;
         int reason = NIC_FILTER_OVERSIZE;
-        if (length <= sizeof(stack->frame)) {
+        if (frames[i].length <= sizeof(stack->frame)) {
             /* The guest may change its memory at any time: look only at the copy. */
             nic_frame_copy(&frames[i], stack->frame, sizeof(stack->frame));
-            reason = nic_filter_frame(stack->frame, &length, MTU, &stack->counters.urgent_cleared);
+            reason = give(stack, stack->frame, frames[i].length);
         }
         stack->counters.filter[reason]++;
-        if (reason == NIC_FILTER_PASS)
-            stack->lib->input(stack->slirp, stack->frame, (int)length);
-        else
+        if (reason != NIC_FILTER_PASS && reason != NIC_FILTER_HELD)
             backend->counters.filtered++;
     }
     stack->changed = true;
@@ -390,6 +406,7 @@ static void user_close(nic_backend *backend)
     while (stack->timers)
         cb_timer_free(stack->timers, stack);
     nic_queue_free(&stack->queue);
+    nic_reassembly_free(stack->reassembly);
     free(stack->fds);
     free(stack->active);
 }

@@ -43,12 +43,13 @@ enum { /* why a frame of the guest was refused */
     NIC_FILTER_IP_VERSION,   /* contradicts the EtherType */
     NIC_FILTER_IP_OPTIONS,   /* IPv4 header length other than 20 */
     NIC_FILTER_IP_LENGTH,    /* total or payload length beyond the frame, or below the header */
-    NIC_FILTER_FRAGMENT,
+    NIC_FILTER_FRAGMENT,     /* of IPv4: passed on to reassembly, which may refuse it too; of IPv6: refused */
     NIC_FILTER_PROTOCOL,     /* neither TCP nor UDP nor ICMP */
     NIC_FILTER_TCP_HEADER,   /* data offset below 5 or beyond the packet */
     NIC_FILTER_UDP_LENGTH,   /* below 8 or beyond the packet */
     NIC_FILTER_ICMP_LENGTH,  /* shorter than its type demands */
     NIC_FILTER_BOOTP_LENGTH, /* to a DHCP server, shorter than a DHCP message can be */
+    NIC_FILTER_HELD,         /* not refused: a fragment whose datagram is not complete yet */
     NIC_FILTER_REASONS,
 };
 const char *nic_filter_reason(int reason);

@@ -2,8 +2,8 @@
  * The strict filter in front of libslirp: RFC 826, 791, 8200, 9293, 768, 792, 4443, 4861, 951.
  *
  * libslirp parses what an untrusted guest sends, in this process.  Only frames pass whose headers agree with one
- * another and with the frame's length.  Fragments are refused rather than reassembled: reassembly is where such stacks
- * failed, and a guest whose interface has the usual MTU sends none for TCP, DNS, DHCP and TFTP.  Urgent data is made
+ * another and with the frame's length.  Fragments are set apart: of IPv4 for strict reassembly (reassembly.c), of IPv6
+ * for refusal.  Urgent data is made
  * ordinary because libslirp before 4.9.2 reads beyond its buffer through the urgent pointer (CVE-2026-9539).
  */
 #include <stdbool.h>
@@ -42,6 +42,7 @@ const char *nic_filter_reason(int reason)
         [NIC_FILTER_UDP_LENGTH] = "udp_length",
         [NIC_FILTER_ICMP_LENGTH] = "icmp_length",
         [NIC_FILTER_BOOTP_LENGTH] = "bootp_length",
+        [NIC_FILTER_HELD] = "held",
     };
     return reason >= 0 && reason < NIC_FILTER_REASONS ? names[reason] : NULL;
 }
@@ -129,9 +130,9 @@ static int check_ipv4(uint8_t *ip, uint32_t *length, uint64_t *urgent_cleared)
     uint16_t total = get16(ip + 2);
     if (total < IPV4 || total > *length)
         return NIC_FILTER_IP_LENGTH;
+    *length = total;
     if (get16(ip + 6) & 0x3fff) /* more fragments, or an offset */
         return NIC_FILTER_FRAGMENT;
-    *length = total;
     return check_payload(ip[9], ip + IPV4, total - IPV4, false, urgent_cleared);
 }
 
