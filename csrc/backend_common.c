@@ -36,10 +36,7 @@ size_t nic_queue_flush(nic_queue *queue, nic_backend *backend, nic_pass pass)
         nic_queue view = *queue; /* walks ahead of the queue, which keeps the frames until they are taken */
         size_t n = 0;
         for (; n < NIC_BATCH && n < left; n++) {
-            uint32_t length;
-            const uint8_t *bytes = nic_queue_peek(&view, &length);
-            iov[n] = (struct iovec){(void *)(uintptr_t)bytes, length};
-            frames[n] = (nic_frame){&iov[n], 1, length};
+            nic_queue_peek(&view, &frames[n], &iov[n]);
             nic_queue_pop(&view);
         }
         size_t taken = pass(backend, frames, n);

@@ -123,10 +123,11 @@ size_t nic_python_backend_deliver(nic_backend *backend, const uint8_t *frames, c
     python_backend *self = (python_backend *)backend;
     size_t done = 0;
     for (; done < count; done++) {
-        struct iovec iov = {(void *)(uintptr_t)frames, lengths[done]};
-        if (!nic_queue_push(&self->queue, &(nic_frame){&iov, 1, lengths[done]}))
+        uint32_t length = lengths[done] & 0xffff;
+        struct iovec iov = {(void *)(uintptr_t)frames, length};
+        if (!nic_queue_push(&self->queue, &(nic_frame){&iov, 1, length, lengths[done] >> 16}))
             break;
-        frames += lengths[done];
+        frames += length;
     }
     nic_backend_wake(backend);
     return done;

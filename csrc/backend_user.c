@@ -91,7 +91,7 @@ static ssize_t cb_send_packet(const void *bytes, size_t length, void *opaque)
     struct iovec iov[2] = {{(void *)(uintptr_t)bytes, length}, {(void *)(uintptr_t)zeros, 0}};
     if (length < SHORTEST)
         iov[1].iov_len = SHORTEST - length;
-    nic_frame frame = {iov, 2, (uint32_t)(length + iov[1].iov_len)};
+    nic_frame frame = {iov, 2, (uint32_t)(length + iov[1].iov_len), 0};
     if (!nic_queue_push(&stack->queue, &frame)) {
         stack->counters.queue_full++;
         stack->base.counters.receive_drops++;

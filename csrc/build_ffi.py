@@ -17,6 +17,7 @@ CALLBACKS = """
 extern "Python" {
     uint32_t nicemu_read(void *, uint32_t, uint32_t, uint32_t, uint32_t);
     void nicemu_write(void *, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t);
+    void nicemu_reset(void *, int);
     void nicemu_timer(void *, uint32_t);
     void nicemu_link(void *, int);
     void nicemu_event(void *, uint32_t, uint64_t);
@@ -39,7 +40,15 @@ def declarations() -> str:
 
 def flags() -> list[str]:
     """Compiler flags; NICEMU_CFLAGS adds to them (warnings as errors and sanitizers in CI)."""
-    return ["-std=gnu11", "-O2", "-g", "-fvisibility=hidden", "-Wall", "-Wextra", *os.environ.get("NICEMU_CFLAGS", "").split()]
+    return [
+        "-std=gnu11",
+        "-O2",
+        "-g",
+        "-fvisibility=hidden",
+        "-Wall",
+        "-Wextra",
+        *os.environ.get("NICEMU_CFLAGS", "").split(),
+    ]
 
 
 ffi = FFI()

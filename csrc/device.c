@@ -153,6 +153,8 @@ void nic_reset(nic_device *device, int kind)
     if (kind != NIC_RESET_SOFT)
         nic_queue_clear(&device->port.inbound);
     device->card_ops->reset(device, kind);
+    if (device->python && nic_py.reset)
+        nic_py.reset(device->python, kind);
     if (kind != NIC_RESET_SOFT)
         nic_pci_changed(device);
     device->card_ops->interrupt(device);

@@ -212,7 +212,7 @@ static void send_pause(nic_device *device, uint32_t quanta)
     nic_put16(bytes + 12, (uint16_t)e1000_reg(device, E1000_FCT));
     nic_put16(bytes + 14, PAUSE_OPCODE);
     nic_put16(bytes + 16, (uint16_t)quanta);
-    if (!nic_port_send(&device->port, &(nic_frame){&iov, 1, sizeof(bytes)}, 1)) {
+    if (!nic_port_send(&device->port, &(nic_frame){&iov, 1, sizeof(bytes), 0}, 1)) {
         card->pause_owed = quanta ? E1000_PAUSE_XOFF : E1000_PAUSE_XON;
         return;
     }

@@ -14,8 +14,10 @@ enum { /* the descriptor's second quadword (3.2.3.1, 3.2.3.2) */
     STATUS_TCPCS = 0x20,
     STATUS_IPCS = 0x40,
     STATUS_PIF = 0x80,
+    ERROR_CE = 0x01,
     ERROR_TCPE = 0x20,
     ERROR_IPE = 0x40,
+    ERROR_RXE = 0x80,
     LENGTH_AT = 8,   /* bytes of the descriptor */
     STATUS_AT = 12,
     ERRORS_AT = 13,
@@ -29,6 +31,7 @@ enum {
     EXTENSION_MAX = 64,       /* longest IPv6 extension header that is skipped (3.2.9.4) */
     MAC_CONTROL_PAUSE = 1,    /* opcode (IEEE 802.3, 31B) */
     PARTS = NIC_FRAME_IOV + 4,
+    FAST = 0x80,              /* STATUS.SPEED of 1000 Mb/s: its high bit */
 };
 
 typedef struct walk { /* one call */
@@ -51,6 +54,7 @@ typedef struct arrival { /* a frame, while it is looked at */
     uint32_t window;
     uint32_t length;      /* without FCS */
     uint32_t matches;     /* WUS bits EX, MC, BC: how it passed the address filter */
+    uint32_t faults;      /* NIC_FRAME_* but SHORT */
     bool passed, pif, tagged, control;
     uint8_t buffer[WINDOW];
     struct iovec iov[1];
@@ -268,7 +272,7 @@ static bool store_waiting(walk *w, uint32_t most)
 static bool push(walk *w, const struct iovec *parts, uint32_t count, const e1000_record *record)
 {
     e1000_rx *rx = &e1000_of(w->device)->rx;
-    nic_frame frame = {parts, count, record->length};
+    nic_frame frame = {parts, count, record->length, 0};
     e1000_fifo_place(w->device, &rx->fifo, false);
     if (!e1000_fifo_push(w->device, &rx->fifo, &frame, *record))
         return false;
@@ -418,13 +422,14 @@ static void filter_control(nic_device *device, arrival *a)
 
 /* ------------------------------------------------------------------ one frame */
 
-/* Brings a frame to where filters can look at it.  What senders pad, wires here may have left out. */
+/* Brings a frame to where filters can look at it: at least 60 bytes.  What senders pad, wires may leave out here. */
 static void look(const nic_frame *frame, arrival *a)
 {
     a->frame = frame;
     a->length = a->window = frame->length;
     a->bytes = frame->iovcnt ? frame->iov[0].iov_base : a->buffer;
     a->matches = 0;
+    a->faults = frame->flags & ~(uint32_t)NIC_FRAME_SHORT;
     a->passed = a->pif = a->tagged = a->control = false;
     if (NIC_LIKELY(frame->iovcnt == 1 && frame->length >= E1000_MIN))
         return;
@@ -432,9 +437,12 @@ static void look(const nic_frame *frame, arrival *a)
     a->bytes = a->buffer;
     if (frame->length < E1000_MIN) {
         memset(a->buffer + frame->length, 0, E1000_MIN - frame->length);
-        a->length = a->window = E1000_MIN;
+        a->window = E1000_MIN;
+        if (frame->flags & NIC_FRAME_SHORT)
+            return;
+        a->length = E1000_MIN;
         a->iov[0] = (struct iovec){a->buffer, E1000_MIN};
-        a->padded = (nic_frame){a->iov, 1, E1000_MIN};
+        a->padded = (nic_frame){a->iov, 1, E1000_MIN, 0};
         a->frame = &a->padded;
     }
 }
@@ -460,6 +468,8 @@ static uint32_t cut(const arrival *a, bool strip, bool fcs, uint32_t *crc, struc
     }
     if (fcs) {
         *crc = nic_crc32_iov(a->frame->iov, a->frame->iovcnt);
+        if (a->faults & (NIC_FRAME_BAD_FCS | NIC_FRAME_ALIGNMENT))
+            *crc = ~*crc;
         parts[count++] = (struct iovec){crc, E1000_FCS};
     }
     return count;
@@ -476,7 +486,10 @@ static e1000_record describe(nic_device *device, const arrival *a, bool strip, c
         record.length += (uint16_t)parts[i].iov_len;
     nic_sum_add_iov(&sum, parts, count, rxcsum & E1000_RXCSUM_PCSS, record.length);
     record.checksum = (uint16_t)~nic_sum_value(&sum);
-    if (rxcsum & (E1000_RXCSUM_IPOFLD | E1000_RXCSUM_TUOFLD))
+    if (NIC_UNLIKELY(a->faults))
+        record.errors = (a->faults & (NIC_FRAME_BAD_FCS | NIC_FRAME_ALIGNMENT) ? ERROR_CE : 0) |
+                        (a->faults & NIC_FRAME_RX_ERROR ? ERROR_RXE : 0);
+    else if (rxcsum & (E1000_RXCSUM_IPOFLD | E1000_RXCSUM_TUOFLD))
         verify(a, rxcsum, (uint16_t)e1000_reg(device, E1000_VET), &record);
     if (!(record.status & (STATUS_IPCS | STATUS_TCPCS)))
         record.status |= STATUS_IXSM;
@@ -506,15 +519,26 @@ static void count_good(walk *w, const arrival *a)
     }
 }
 
-/* 13.7.15, 34, 36: whether the frame's length is legal; one that is not is counted. */
-static bool legal_length(nic_device *device, const arrival *a)
+/* Whether the frame is good; what is wrong with it is counted (13.7.1-4, 15, 34-37). */
+static bool is_good(nic_device *device, const arrival *a)
 {
-    uint32_t wire = a->length + E1000_FCS;
-    uint32_t most = e1000_reg(device, E1000_RCTL) & E1000_RCTL_LPE ? MAX_WIRE_LONG : MAX_WIRE;
-    if (NIC_LIKELY(wire >= MIN_WIRE && wire <= most))
+    uint32_t *cells = device->cells;
+    uint32_t wire = a->length + E1000_FCS, most = cells[E1000_RCTL] & E1000_RCTL_LPE ? MAX_WIRE_LONG : MAX_WIRE;
+    bool small = wire < MIN_WIRE, large = wire > most, fcs = a->faults & (NIC_FRAME_BAD_FCS | NIC_FRAME_ALIGNMENT);
+    if (NIC_LIKELY(!small && !large && !a->faults))
         return true;
-    nic_count32(&device->cells[E1000_RLEC], 1);
-    nic_count32(&device->cells[wire < MIN_WIRE ? E1000_RUC : E1000_ROC], 1);
+    if (small || large)
+        nic_count32(&cells[E1000_RLEC], 1);
+    if (small)
+        nic_count32(&cells[fcs ? E1000_RFC : E1000_RUC], 1);
+    else if (a->faults & NIC_FRAME_ALIGNMENT && !(cells[E1000_STATUS] & FAST)) /* MII, 10 and 100 Mb/s */
+        nic_count32(&cells[E1000_ALGNERRC], 1);
+    else if (fcs)
+        nic_count32(&cells[E1000_CRCERRS], 1);
+    if (large)
+        nic_count32(&cells[fcs ? E1000_RJC : E1000_ROC], 1);
+    if (!small && a->faults & NIC_FRAME_RX_ERROR)
+        nic_count32(&cells[E1000_RXERRC], 1);
     return false;
 }
 
@@ -588,13 +612,13 @@ static bool take(walk *w, const nic_frame *frame, bool hold)
     look(frame, &a);
     filter_address(device, &a);
     a.tagged = nic_get16(a.bytes + 12) == (e1000_reg(device, E1000_VET) & 0xffff);
-    if (NIC_UNLIKELY(e1000_wakes(device)))
+    if (NIC_UNLIKELY(e1000_wakes(device)) && !a.faults)
         e1000_wake(device, a.bytes, a.window, a.length, a.matches, a.passed);
     if (!(rctl & E1000_RCTL_EN))
         return true;
     if (a.tagged && !filter_vlan(device, &a))
         a.passed = false;
-    if (NIC_UNLIKELY(e1000_reg(device, E1000_CTRL) & E1000_CTRL_RFCE))
+    if (NIC_UNLIKELY(e1000_reg(device, E1000_CTRL) & E1000_CTRL_RFCE) && !a.faults)
         filter_control(device, &a);
     if (!a.passed && !a.control)
         return true;
@@ -602,7 +626,7 @@ static bool take(walk *w, const nic_frame *frame, bool hold)
     w->all_bytes += a.length + E1000_FCS;
     if (!a.passed)
         return true;
-    bool good = legal_length(device, &a);
+    bool good = is_good(device, &a);
     if ((good || (rctl & E1000_RCTL_SBP && a.length + E1000_FCS <= MAX_WIRE_LONG)) && accept(w, &a) && good)
         count_good(w, &a);
     return true;

@@ -104,7 +104,7 @@ static bool drain(nic_device *device, uint32_t most)
     e1000_record record;
     uint32_t at = 0, count = 0;
     while (count < most && e1000_fifo_next(device, fifo, &at, iov[count], &record)) {
-        frames[count] = (nic_frame){iov[count], 2, record.length};
+        frames[count] = (nic_frame){iov[count], 2, record.length, record.length < E1000_MIN ? NIC_FRAME_SHORT : 0};
         count++;
     }
     size_t taken = count ? to_wire(device, frames, count) : 0;
@@ -394,7 +394,7 @@ static form open_frame(e1000_batch *batch, const uint8_t *header, uint32_t lengt
         if (header)
             memcpy(f.head, header, length);
         else
-            nic_frame_copy(&(nic_frame){batch->pieces, batch->piece_count, length}, f.head, length);
+            nic_frame_copy(&(nic_frame){batch->pieces, batch->piece_count, length, 0}, f.head, length);
     }
     add_pieces(batch, &f, header ? 0 : length);
     return f;
@@ -481,7 +481,7 @@ static inline void close_frame(nic_device *device, struct iovec *iov, uint32_t c
         iov[count++] = (struct iovec){(void *)(uintptr_t)zeros, E1000_MIN - length};
         length = E1000_MIN;
     }
-    batch->frames[batch->count++] = (nic_frame){iov, count, length};
+    batch->frames[batch->count++] = (nic_frame){iov, count, length, length < E1000_MIN ? NIC_FRAME_SHORT : 0};
     batch->used += count;
     batch->bytes += e1000_fifo_bytes(length);
     batch->budget--;
@@ -548,7 +548,7 @@ static void finish_packet(nic_device *device, uint8_t command, uint8_t cso, uint
         if (!fcs || take_fcs(&f))
             close_frame(device, f.iov, f.count, f.length);
         else /* every receiver throws it away, so no wire here carries it */
-            e1000_count_sent(device, &(nic_frame){f.iov, f.count, f.length}, 1);
+            e1000_count_sent(device, &(nic_frame){f.iov, f.count, f.length, 0}, 1);
     }
     end_packet(card);
 }

@@ -51,6 +51,7 @@ typedef struct nic_frame {
     const struct iovec *iov;
     uint32_t iovcnt;
     uint32_t length;
+    uint32_t flags; /* NIC_FRAME_*; 0: a good frame */
 } nic_frame;
 
 /* Copies a frame (at most size bytes of it) into one buffer; returns the bytes copied. */
@@ -101,7 +102,7 @@ bool nic_backend_can_deliver(const nic_backend *backend);
 
 /* A bounded queue of frames that have arrived and wait for room in the card's receive ring. */
 typedef struct nic_queue {
-    uint8_t *bytes;   /* a ring of {uint32_t length, bytes, pad to 4} records */
+    uint8_t *bytes;   /* a ring of {uint32_t length and flags << 16, bytes, pad to 4} records */
     uint32_t size;    /* bytes, a power of two */
     uint32_t head;    /* next byte to read, free-running */
     uint32_t tail;    /* next byte to write, free-running */
@@ -116,7 +117,7 @@ void nic_queue_clear(nic_queue *queue);
 size_t nic_queue_save(const nic_queue *queue, void *buffer, size_t size);  /* records; returns the bytes needed */
 int nic_queue_load(nic_queue *queue, const void *records, size_t size);    /* EINVAL: malformed; nothing changed */
 bool nic_queue_push(nic_queue *queue, const nic_frame *frame);              /* false: no room */
-const uint8_t *nic_queue_peek(nic_queue *queue, uint32_t *length);          /* NULL: empty; contiguous */
+bool nic_queue_peek(nic_queue *queue, nic_frame *frame, struct iovec *iov); /* in one piece; false: empty */
 void nic_queue_pop(nic_queue *queue);
 
 struct nic_port {
@@ -163,11 +164,18 @@ void nic_loop_wake(nic_loop *loop); /* the next turn does not wait: work was lef
 
 /* What a hook may ask about the access that called it. */
 struct nic_access {
+    uint64_t offset; /* of the whole access that this register has a part in */
+    uint32_t size;   /* of the whole access, bytes */
     uint32_t index;  /* element of an array register */
     uint32_t enable; /* bits inside the enabled bytes */
     uint32_t value;  /* a write: the raw value, before any mask */
     uint32_t old;    /* a write: the stored value before it */
 };
+
+/* An access from inside: from a hook to a space that no host reaches.  Obeys the rows; COMMAND does not gate it, and
+ * it is not counted as an access of the guest. */
+uint64_t nic_reach_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t size);
+void nic_reach_write(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size);
 
 /* Returns the value that the read yields (before the write-only mask); clearing on read follows by the row. */
 typedef uint32_t (*nic_read_hook)(nic_device *device, const nic_row *row, const nic_access *access);
@@ -268,6 +276,7 @@ struct nic_device {
     bool working;                /* inside nic_run_work: no re-entry */
     bool deferred;               /* the host runs nic_run_work itself, after it has replied */
     bool bus_master;
+    uint8_t depth;               /* accesses from inside that are under way */
     uint8_t space_disabled;      /* bit by space: gated off in COMMAND */
     int profile;                 /* NIC_PROFILE_* */
     uint64_t resetting_until;    /* ns; 0: not resetting */

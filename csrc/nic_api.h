@@ -17,9 +17,11 @@ typedef struct nic_access nic_access;
 /* ---------------------------------------------------------------- register rows, compiled from the Python tables */
 
 enum {
-    NIC_SPACES = 8,          /* BARs 0-5, configuration space, and one more (expansion ROM) */
+    NIC_SPACES = 12,         /* BARs 0-5, configuration space, expansion ROM, and four that no host reaches */
     NIC_SPACE_CONFIG = 6,
     NIC_SPACE_ROM = 7,
+    NIC_SPACE_OWN = 8,       /* first space that only windows and hooks reach */
+    NIC_GATES = 2,
     NIC_PAGES = 4,
     NIC_NO_CELL = 0xffffffff,
 };
@@ -29,7 +31,15 @@ enum { /* nic_row.flags */
     NIC_ROW_PYTHON_READ = 2, /* reads ask a Python hook */
     NIC_ROW_PYTHON_WRITE = 4,
     NIC_ROW_WINDOW = 8,      /* accesses go to `window_space` at the offset in cell `window_cell` */
+    NIC_ROW_BANK = 16,       /* the index is in `bank_cell` */
+    NIC_ROW_GATED = 32,      /* writes count while one of `gates` is open */
+    NIC_ROW_PAIRS = 64,      /* has pairs */
 };
+
+typedef struct nic_gate {    /* open while the cell, masked, has the value */
+    uint32_t cell;           /* NIC_NO_CELL: no such gate */
+    uint32_t mask, value;
+} nic_gate;
 
 typedef struct nic_row nic_row;
 struct nic_row {             /* one register, or one array of equal registers */
@@ -43,7 +53,12 @@ struct nic_row {             /* one register, or one array of equal registers */
     uint32_t read, write, w1c, w1s, rc; /* bits taking part in each rule (registers.py, Access) */
     uint32_t reserved;       /* writing other than the reset value is reported */
     uint32_t unmodelled;     /* every use is counted */
-    uint32_t window_space, window_cell;
+    uint32_t window_space, window_cell; /* window_cell NIC_NO_CELL: fixed */
+    uint32_t window_scale, window_base;
+    uint32_t count;
+    uint32_t bank_cell;      /* the index is in this cell, or NIC_NO_CELL */
+    uint32_t pair;           /* lower bits of pairs: writing 1 to one bit sets it and clears its neighbour */
+    nic_gate gates[2];       /* writes count while one is open; the first has no cell: always */
     uint32_t (*read_hook)(nic_device *, const nic_row *, const nic_access *);
     void (*write_hook)(nic_device *, const nic_row *, const nic_access *);
 };
@@ -84,20 +99,21 @@ enum { /* rules that every card has, by their place in nic_model.general; number
     NIC_GENERAL_DURING_RESET,    /* access while the card resets: offset, ns left */
     NIC_GENERAL_BUS_MASTER,      /* DMA wanted with bus mastering off: address, length */
     NIC_GENERAL_DMA_UNMAPPED,    /* DMA to an address that nobody backs: address, length */
+    NIC_GENERAL_LOCKED,          /* write to a register whose gate is shut: row, value */
     NIC_GENERAL_RULES,
 };
 
 typedef struct nic_model {
     const char *name;
     const nic_card *card;
-    nic_space spaces[8];
+    nic_space spaces[12];
     nic_row *rows;
     uint32_t row_count;
     const nic_reset_cell *resets; /* one for each cell */
     uint32_t cell_count;
     nic_pci_cells pci;
     uint32_t rule_count;         /* findings: rules known to the model */
-    uint32_t general[6];         /* the card's number of each general rule, or NIC_RULES for none */
+    uint32_t general[7];         /* the card's number of each general rule, or NIC_RULES for none */
 } nic_model;
 
 /* ---------------------------------------------------------------- counters, findings, trace */
@@ -107,6 +123,7 @@ typedef struct nic_counters {    /* what the engine saw of the guest; never rese
     uint64_t unmapped_accesses;  /* to no register */
     uint64_t reserved_writes;    /* that tried to change reserved bits */
     uint64_t unmodelled_uses;
+    uint64_t locked_writes;      /* to registers whose gate was shut */
     uint64_t odd_widths;         /* access sizes that the data sheet does not allow */
     uint64_t gated_accesses;     /* with the space disabled in COMMAND */
     uint64_t dma_reads, dma_writes;
@@ -160,6 +177,13 @@ typedef struct nic_trace_entry {
 
 /* ---------------------------------------------------------------- calls into Python */
 
+enum { /* what happened to a frame on its wire, or what its sender left out (nic_frame.flags) */
+    NIC_FRAME_SHORT = 1,     /* it is as short as it looks; others count as padded to 60 bytes (IEEE 802.3, 4.2.3.3) */
+    NIC_FRAME_BAD_FCS = 2,
+    NIC_FRAME_ALIGNMENT = 4, /* not a whole number of bytes, and its FCS is wrong */
+    NIC_FRAME_RX_ERROR = 8,  /* the PHY signalled an error within it */
+};
+
 enum { NIC_RESET_POWER = 0, NIC_RESET_BUS = 1, NIC_RESET_SOFT = 2 };
 enum { NIC_PROFILE_INSTANT = 0, NIC_PROFILE_WIRE = 1, NIC_PROFILE_CHAOS = 2 };
 
@@ -167,6 +191,7 @@ enum { NIC_PROFILE_INSTANT = 0, NIC_PROFILE_WIRE = 1, NIC_PROFILE_CHAOS = 2 };
 typedef struct nic_python {
     uint32_t (*read)(void *python, uint32_t row, uint32_t index, uint32_t enable, uint32_t value);
     void (*write)(void *python, uint32_t row, uint32_t index, uint32_t enable, uint32_t value, uint32_t old);
+    void (*reset)(void *python, int kind);                   /* the cells were reset */
     void (*timer)(void *python, uint32_t timer);
     void (*link)(void *python, int up);                      /* the wire went up or down */
     void (*event)(void *python, uint32_t event, uint64_t value); /* a card tells its Python side something */
@@ -305,6 +330,7 @@ int nic_backend_wrap(nic_backend *wrapper, nic_backend *lower); /* EBUSY: lower 
 nic_backend *nic_null_new(void);
 nic_backend *nic_loopback_new(void);
 nic_backend *nic_python_backend_new(void *python);
+/* The upper halves of `lengths` are NIC_FRAME_* flags. */
 size_t nic_python_backend_deliver(nic_backend *backend, const uint8_t *frames, const uint32_t *lengths, size_t count);
 void nic_python_backend_writable(nic_backend *backend);
 

@@ -24,8 +24,9 @@ size_t nic_frame_copy(const nic_frame *frame, void *buffer, size_t size)
 
 /* ------------------------------------------------------------------ queue */
 
-/* Records never wrap: one that does not fit before the end of the ring starts over at its beginning, behind this. */
-enum { SKIP = 0xffffffff, HEADER = sizeof(uint32_t) };
+/* Records never wrap: one that does not fit before the end of the ring starts over at its beginning, behind SKIP.
+ * A frame's length takes less than half of its record's first word; its flags are in the other. */
+enum { SKIP = 0xffffffff, HEADER = sizeof(uint32_t), FLAGS_SHIFT = 16, LENGTH_MASK = 0xffff };
 
 static uint32_t record_size(uint32_t length) { return HEADER + ((length + 3) & ~3u); }
 
@@ -56,7 +57,7 @@ bool nic_queue_push(nic_queue *queue, const nic_frame *frame)
         queue->tail += skip;
         at = 0;
     }
-    memcpy(queue->bytes + at, &frame->length, HEADER);
+    memcpy(queue->bytes + at, &(uint32_t){frame->length | frame->flags << FLAGS_SHIFT}, HEADER);
     nic_frame_copy(frame, queue->bytes + at + HEADER, frame->length);
     queue->tail += need;
     queue->frames++;
@@ -64,29 +65,35 @@ bool nic_queue_push(nic_queue *queue, const nic_frame *frame)
 }
 
 /* Steps over a skip marker; the record at *at, or false at the end. */
-static bool record_at(const nic_queue *queue, uint32_t *at, uint32_t *length)
+static bool record_at(const nic_queue *queue, uint32_t *at, uint32_t *length, uint32_t *flags)
 {
     while (*at != queue->tail) {
-        uint32_t index = *at & (queue->size - 1);
-        memcpy(length, queue->bytes + index, HEADER);
-        if (*length != SKIP)
+        uint32_t index = *at & (queue->size - 1), word;
+        memcpy(&word, queue->bytes + index, HEADER);
+        if (word != SKIP) {
+            *length = word & LENGTH_MASK;
+            *flags = word >> FLAGS_SHIFT;
             return true;
+        }
         *at += queue->size - index;
     }
     return false;
 }
 
-const uint8_t *nic_queue_peek(nic_queue *queue, uint32_t *length)
+bool nic_queue_peek(nic_queue *queue, nic_frame *frame, struct iovec *iov)
 {
-    if (!record_at(queue, &queue->head, length))
-        return NULL;
-    return queue->bytes + (queue->head & (queue->size - 1)) + HEADER;
+    uint32_t length, flags;
+    if (!record_at(queue, &queue->head, &length, &flags))
+        return false;
+    *iov = (struct iovec){queue->bytes + (queue->head & (queue->size - 1)) + HEADER, length};
+    *frame = (nic_frame){iov, 1, length, flags};
+    return true;
 }
 
 void nic_queue_pop(nic_queue *queue)
 {
-    uint32_t length;
-    if (record_at(queue, &queue->head, &length)) {
+    uint32_t length, flags;
+    if (record_at(queue, &queue->head, &length, &flags)) {
         queue->head += record_size(length);
         queue->frames--;
     }
@@ -95,10 +102,10 @@ void nic_queue_pop(nic_queue *queue)
 size_t nic_queue_save(const nic_queue *queue, void *buffer, size_t size)
 {
     size_t done = 0;
-    uint32_t length;
-    for (uint32_t at = queue->head; record_at(queue, &at, &length); at += record_size(length)) {
+    uint32_t length, flags;
+    for (uint32_t at = queue->head; record_at(queue, &at, &length, &flags); at += record_size(length)) {
         if (done + HEADER + length <= size) {
-            memcpy((uint8_t *)buffer + done, &length, HEADER);
+            memcpy((uint8_t *)buffer + done, &(uint32_t){length | flags << FLAGS_SHIFT}, HEADER);
             memcpy((uint8_t *)buffer + done + HEADER, queue->bytes + (at & (queue->size - 1)) + HEADER, length);
         }
         done += HEADER + length;
@@ -113,15 +120,16 @@ int nic_queue_load(nic_queue *queue, const void *records, size_t size)
         return ENOMEM;
     const uint8_t *from = records;
     for (size_t at = 0; at < size;) {
-        uint32_t length;
+        uint32_t word, length;
         if (size - at < HEADER)
             goto malformed;
-        memcpy(&length, from + at, HEADER);
+        memcpy(&word, from + at, HEADER);
+        length = word & LENGTH_MASK;
         at += HEADER;
         if (length > NIC_FRAME_MAX || size - at < length)
             goto malformed;
         struct iovec iov = {(void *)(uintptr_t)(from + at), length};
-        if (!nic_queue_push(&loaded, &(nic_frame){&iov, 1, length}))
+        if (!nic_queue_push(&loaded, &(nic_frame){&iov, 1, length, word >> FLAGS_SHIFT}))
             goto malformed;
         at += length;
     }
@@ -218,13 +226,10 @@ void nic_port_drain(nic_port *port)
     nic_frame frames[NIC_BATCH];
     bool was_roomy = roomy(port);
     for (;;) {
+        nic_queue view = port->inbound; /* walks ahead of the queue, which keeps what the card does not take */
         size_t n = 0;
-        uint32_t length;
-        for (uint32_t at = port->inbound.head; n < NIC_BATCH && record_at(&port->inbound, &at, &length);
-             at += record_size(length), n++) {
-            iov[n] = (struct iovec){port->inbound.bytes + (at & (port->inbound.size - 1)) + HEADER, length};
-            frames[n] = (nic_frame){&iov[n], 1, length};
-        }
+        for (; n < NIC_BATCH && nic_queue_peek(&view, &frames[n], &iov[n]); n++)
+            nic_queue_pop(&view);
         if (!n)
             break;
         size_t taken = device->card_ops->receive(device, frames, n);

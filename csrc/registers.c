@@ -20,25 +20,59 @@ static void trace(nic_device *device, uint32_t space, uint64_t offset, uint64_t 
 
 /* ------------------------------------------------------------------ one register */
 
+enum { MAX_DEPTH = 3 }; /* windows that lead to windows: a guest may have aimed one at itself */
+
 static void after_access(nic_device *device, const nic_row *row)
 {
     if (row->flags & NIC_ROW_INTERRUPT)
         device->card_ops->interrupt(device);
 }
 
-static uint32_t row_read(nic_device *device, const nic_row *row, uint32_t index, uint32_t enable)
+/* Where a window leads for the enabled bytes of an access: the offset, and how many. */
+static uint64_t window_offset(nic_device *device, const nic_row *row, const nic_access *access, uint32_t *first,
+                              uint32_t *bytes)
 {
+    uint32_t base = row->window_cell == NIC_NO_CELL ? 0 : device->cells[row->window_cell] * row->window_scale;
+    *first = (uint32_t)__builtin_ctz(access->enable) / 8;
+    *bytes = (uint32_t)__builtin_popcount(access->enable) / 8;
+    return (uint64_t)row->window_base + base + access->index * row->stride + *first;
+}
+
+static uint32_t window_read(nic_device *device, const nic_row *row, const nic_access *access)
+{
+    uint32_t first, bytes;
+    uint64_t offset = window_offset(device, row, access, &first, &bytes);
+    if (row->window_space == row->space || device->depth >= MAX_DEPTH)
+        return 0;
+    return (uint32_t)(nic_reach_read(device, row->window_space, offset, bytes) << (8 * first));
+}
+
+static void window_write(nic_device *device, const nic_row *row, const nic_access *access)
+{
+    uint32_t first, bytes;
+    uint64_t offset = window_offset(device, row, access, &first, &bytes);
+    if (row->window_space != row->space && device->depth < MAX_DEPTH)
+        nic_reach_write(device, row->window_space, offset, access->value >> (8 * first), bytes);
+}
+
+/* The element that a bank's index selects; false: there is none. */
+static bool select_bank(nic_device *device, const nic_row *row, nic_access *access)
+{
+    access->index = device->cells[row->bank_cell];
+    return access->index < row->count;
+}
+
+static inline uint32_t row_read(nic_device *device, const nic_row *row, nic_access *access)
+{
+    if (NIC_UNLIKELY(row->flags & NIC_ROW_BANK) && !select_bank(device, row, access))
+        return 0;
+    uint32_t index = access->index, enable = access->enable;
     uint32_t *cell = &device->cells[row->cell + index];
     uint32_t value = *cell;
-    nic_access access = {.index = index, .enable = enable};
-    if (row->flags & NIC_ROW_WINDOW) {
-        uint64_t offset = device->cells[row->window_cell];
-        if (row->window_space == row->space)
-            return 0;
-        return (uint32_t)nic_read(device, row->window_space, offset, row->size);
-    }
+    if (NIC_UNLIKELY(row->flags & NIC_ROW_WINDOW))
+        return window_read(device, row, access);
     if (row->read_hook)
-        value = row->read_hook(device, row, &access);
+        value = row->read_hook(device, row, access);
     else if (row->flags & NIC_ROW_PYTHON_READ && device->python && nic_py.read)
         value = nic_py.read(device->python, row->id, index, enable, value);
     *cell &= ~(row->rc & enable);
@@ -50,20 +84,39 @@ static uint32_t row_read(nic_device *device, const nic_row *row, uint32_t index,
     return value & row->read;
 }
 
-static void row_write(nic_device *device, const nic_row *row, uint32_t index, uint32_t value, uint32_t enable)
+/* Whether a write counts: the row has no gate, or one is open. */
+static bool unlocked(nic_device *device, const nic_row *row, uint32_t value)
 {
+    for (uint32_t i = 0; i < NIC_GATES && row->gates[i].cell != NIC_NO_CELL; i++)
+        if ((device->cells[row->gates[i].cell] & row->gates[i].mask) == row->gates[i].value)
+            return true;
+    device->counters.locked_writes++;
+    nic_find_general(device, NIC_GENERAL_LOCKED, row->id, value);
+    return false;
+}
+
+static inline void row_write(nic_device *device, const nic_row *row, nic_access *access)
+{
+    uint32_t value = access->value, enable = access->enable;
+    if (NIC_UNLIKELY(row->flags & NIC_ROW_BANK) && !select_bank(device, row, access))
+        return;
+    if (NIC_UNLIKELY(row->flags & NIC_ROW_GATED) && !unlocked(device, row, value & enable))
+        return;
+    uint32_t index = access->index;
     uint32_t *cell = &device->cells[row->cell + index];
     uint32_t old = *cell, stored = row->write & enable;
-    if (row->flags & NIC_ROW_WINDOW) {
-        uint64_t offset = device->cells[row->window_cell];
-        if (row->window_space != row->space)
-            nic_write(device, row->window_space, offset, value, row->size);
-        return;
-    }
     uint32_t new = (old & ~stored) | (value & stored);
     new |= value & row->w1s & enable;
     new &= ~(value & row->w1c & enable);
+    if (NIC_UNLIKELY(row->flags & NIC_ROW_PAIRS)) {
+        uint32_t low = value & enable & row->pair, high = value & enable & row->pair << 1;
+        new = (new | low | high) & ~(low << 1) & ~(high >> 1);
+    }
     *cell = new;
+    access->value = value & enable;
+    access->old = old;
+    if (NIC_UNLIKELY(row->flags & NIC_ROW_WINDOW))
+        window_write(device, row, access);
     if (NIC_UNLIKELY((value ^ old) & row->reserved & enable)) {
         device->counters.reserved_writes++;
         if (row->space != NIC_SPACE_CONFIG) /* configuration code sizes BARs by writing ones everywhere */
@@ -71,10 +124,8 @@ static void row_write(nic_device *device, const nic_row *row, uint32_t index, ui
     }
     if (NIC_UNLIKELY((value ^ old) & row->unmodelled & enable))
         device->counters.unmodelled_uses++;
-    if (row->write_hook) {
-        nic_access access = {.index = index, .enable = enable, .value = value & enable, .old = old};
-        row->write_hook(device, row, &access);
-    }
+    if (row->write_hook)
+        row->write_hook(device, row, access);
     if (row->flags & NIC_ROW_PYTHON_WRITE && device->python && nic_py.write)
         nic_py.write(device->python, row->id, index, enable, value & enable, old);
     after_access(device, row);
@@ -112,17 +163,11 @@ static bool gated(nic_device *device, uint32_t space)
     return device->space_disabled >> space & 1;
 }
 
-uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t size)
+static inline uint64_t read_registers(nic_device *device, uint32_t space, uint64_t offset, uint32_t size)
 {
     const nic_model *model = device->model;
-    if (space >= NIC_SPACES || offset >= model->spaces[space].size || size < 1 || size > 8 || gated(device, space)) {
-        device->counters.gated_accesses++;
-        return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
-    }
     const nic_space *s = &model->spaces[space];
     const nic_slot *slots = s->read[device->page[space]];
-    device->counters.reads++;
-    check_access(device, space, offset, size);
     uint64_t result = 0;
     for (uint32_t done = 0; done < size;) {
         const nic_slot *slot = slot_at(s, slots, offset + done);
@@ -132,7 +177,8 @@ uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t 
             uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
             part = row->size - first < size - done ? row->size - first : size - done;
             uint32_t enable = s->whole ? ones(row->size) : ones(part) << (8 * first);
-            value = row_read(device, row, slot->index, enable) >> (8 * first) & ones(part);
+            nic_access access = {.offset = offset, .size = size, .index = slot->index, .enable = enable};
+            value = row_read(device, row, &access) >> (8 * first) & ones(part);
         } else {
             if (space != NIC_SPACE_CONFIG)
                 found_nothing(device, offset + done, size);
@@ -143,12 +189,25 @@ uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t 
     }
     if (NIC_UNLIKELY(device->trace))
         trace(device, space, offset, result, size, false);
+    return result;
+}
+
+uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t size)
+{
+    if (space >= NIC_SPACES || offset >= device->model->spaces[space].size || size < 1 || size > 8 ||
+        gated(device, space)) {
+        device->counters.gated_accesses++;
+        return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
+    }
+    device->counters.reads++;
+    check_access(device, space, offset, size);
+    uint64_t result = read_registers(device, space, offset, size);
     if (NIC_UNLIKELY(device->work) && !device->deferred)
         nic_run_work(device);
     return result;
 }
 
-static void write_registers(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size)
+static inline void write_registers(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size)
 {
     const nic_model *model = device->model;
     const nic_space *s = &model->spaces[space];
@@ -161,8 +220,9 @@ static void write_registers(nic_device *device, uint32_t space, uint64_t offset,
             uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
             part = row->size - first < size - done ? row->size - first : size - done;
             if (!s->whole || part == row->size)
-                row_write(device, row, slot->index, (uint32_t)(value >> (8 * done)) << (8 * first),
-                          ones(part) << (8 * first));
+                row_write(device, row, &(nic_access){.offset = offset, .size = size, .index = slot->index,
+                                                    .enable = ones(part) << (8 * first),
+                                                    .value = (uint32_t)(value >> (8 * done)) << (8 * first)});
         } else {
             if (space != NIC_SPACE_CONFIG)
                 found_nothing(device, offset + done, size);
@@ -185,6 +245,34 @@ void nic_write(nic_device *device, uint32_t space, uint64_t offset, uint64_t val
     write_registers(device, space, offset, value, size);
     if (device->work && !device->deferred)
         nic_run_work(device);
+}
+
+/* ------------------------------------------------------------------ from inside */
+
+static bool reachable(const nic_device *device, uint32_t space, uint64_t offset, uint32_t size)
+{
+    return space < NIC_SPACES && offset < device->model->spaces[space].size && size >= 1 && size <= 8;
+}
+
+uint64_t nic_reach_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t size)
+{
+    if (!reachable(device, space, offset, size))
+        return 0;
+    device->depth++;
+    uint64_t value = read_registers(device, space, offset, size);
+    device->depth--;
+    return value;
+}
+
+void nic_reach_write(nic_device *device, uint32_t space, uint64_t offset, uint64_t value, uint32_t size)
+{
+    if (!reachable(device, space, offset, size))
+        return;
+    device->depth++;
+    if (NIC_UNLIKELY(device->trace))
+        trace(device, space, offset, value, size, true);
+    write_registers(device, space, offset, value, size);
+    device->depth--;
 }
 
 void nic_read_repeat(nic_device *device, uint32_t space, uint64_t offset, uint32_t size, void *buffer, size_t count)

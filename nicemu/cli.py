@@ -331,7 +331,7 @@ def _print_registers(model: str, name: str = "") -> None:
     from nicemu.pci import config_table
 
     found = find_class(model)
-    tables = [*found.TABLES, config_table(found.FUNCTION)]
+    tables = [*found.TABLES, *([config_table(found.FUNCTION)] if found.FUNCTION else [])]
     if name:
         _print_register(model, name, [r for t in tables for r in t])
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nicemu.clock import NEVER, Clock
 from nicemu.engine import ffi, lib, raise_pending
-from nicemu.errors import ConfigurationError
+from nicemu.errors import ConfigurationError, NicemuError
 from nicemu.findings import Finding, Rule
 from nicemu.loop import Loop
 from nicemu.memory import GuestMemory
@@ -139,7 +139,7 @@ class Space:
     @property
     def size(self) -> int:
         """Bytes."""
-        return self.table.size
+        return int(self._nic.model().c.spaces[self.number].size)
 
     def read(self, offset: int, size: int = 4) -> int:
         """A guest's read of 1, 2, 4 or 8 bytes, with all its side effects."""
@@ -158,6 +158,10 @@ class Space:
 
     def read_repeat(self, offset: int, size: int, count: int) -> bytes:
         """`count` reads of one offset (rep insb/insw/insl), as one little-endian byte string."""
+        if size not in (1, 2, 4, 8) or offset < 0 or count < 0:
+            raise ConfigurationError(
+                f"{count} reads of {size} bytes at {offset:#x}; expected 1, 2, 4 or 8 at 0 or above"
+            )
         buffer = bytearray(size * count)
         lib.nic_read_repeat(self._nic.handle, self.number, offset, size, ffi.from_buffer(buffer), count)
         raise_pending()
@@ -165,6 +169,8 @@ class Space:
 
     def write_repeat(self, offset: int, size: int, data: bytes) -> None:
         """Writes of `size` bytes to one offset (rep outsb/outsw/outsl) until `data` is used up."""
+        if size not in (1, 2, 4, 8) or offset < 0:
+            raise ConfigurationError(f"writes of {size} bytes at {offset:#x}; expected 1, 2, 4 or 8 at 0 or above")
         if len(data) % size:
             raise ConfigurationError(f"{len(data)} bytes of data; expected a multiple of {size}")
         lib.nic_write_repeat(self._nic.handle, self.number, offset, size, ffi.from_buffer(data), len(data) // size)
@@ -278,7 +284,8 @@ class Nic:
     CARD: ClassVar[str]  #: name of the C datapath
     TABLES: ClassVar[Sequence[Table]]  #: in the order of the generated header
     BARS: ClassVar[Mapping[int, str]]  #: table name by BAR
-    FUNCTION: ClassVar[Function]
+    FUNCTION: ClassVar[Function | None]  #: None: an ISA card
+    SPACES: ClassVar[Sequence[str]] = ()  #: tables that only windows and hooks reach (CSRs)
     RULES: ClassVar[Sequence[Rule]]
     OPTIONS: ClassVar[Sequence[Option]] = ()
     _model: ClassVar[Model | None] = None
@@ -289,11 +296,17 @@ class Nic:
         if "_model" not in cls.__dict__ or cls._model is None:
             by_name = {t.name: t for t in cls.TABLES}
             spaces = {number: by_name[name] for number, name in cls.BARS.items()}
-            spaces[CONFIG] = config_table(cls.FUNCTION)
-            registers = [(t.name, r.name) for t in [*cls.TABLES, spaces[CONFIG]] for r in t]
+            spaces |= {lib.NIC_SPACE_OWN + place: by_name[name] for place, name in enumerate(cls.SPACES)}
+            bars = cls.FUNCTION.bars if cls.FUNCTION else {}
+            if cls.FUNCTION:
+                if set(bars) != set(cls.BARS):
+                    raise NicemuError(f"{cls.MODEL}: BARS {sorted(cls.BARS)} differ from the function's {sorted(bars)}")
+                spaces[CONFIG] = config_table(cls.FUNCTION)
+            tables = [*cls.TABLES, *(table for table in spaces.values() if table not in cls.TABLES)]
+            registers = [(t.name, r.name) for t in tables for r in t]
             reads = {key for key in registers if hasattr(cls, f"read_{key[0]}_{key[1]}")}
             writes = {key for key in registers if hasattr(cls, f"write_{key[0]}_{key[1]}")}
-            cls._model = Model(cls.MODEL, cls.CARD, spaces, cls.TABLES, cls.RULES, reads, writes)
+            cls._model = Model(cls.MODEL, cls.CARD, spaces, cls.TABLES, cls.RULES, reads, writes, bars=bars)
         return cls._model
 
     def __init__(
@@ -336,9 +349,9 @@ class Nic:
         self._bind_hooks()
         self.cells = ffi.cast(f"uint32_t (*)[{model.cell_count}]", lib.nic_device_cells(self.handle))[0]
         self.regs = RegisterFile(model, self.cells, self.TABLES)
-        self.pci = RegisterFile(model, self.cells, [model.spaces[CONFIG]])
+        self.pci = RegisterFile(model, self.cells, [model.spaces[CONFIG]] if CONFIG in model.spaces else [])
         self.bars = {n: Space(self, n, t) for n, t in model.spaces.items() if n < CONFIG}
-        self.config = Space(self, CONFIG, model.spaces[CONFIG])
+        self.config = Space(self, CONFIG, model.spaces.get(CONFIG, Table("config", 0, ())))
         self._timers: dict[int, Callable[[], None]] = {}
         self.python_errors = 0
         self._sink = _Sink(irq, msi)
@@ -402,11 +415,17 @@ class Nic:
 
     def hook_read(self, row: int, index: int, enable: int, value: int) -> int:
         """A register read asks Python."""
+        self.enable = enable
         return self._read_hooks[row](value, index) & 0xFFFFFFFF
 
     def hook_write(self, row: int, index: int, enable: int, value: int, old: int) -> None:
         """A register write tells Python."""
+        self.enable = enable
         self._write_hooks[row](value, old, index)
+
+    def hook_reset(self, kind: int) -> None:
+        """The cells were reset, from whichever side."""
+        self.after_reset(Reset(kind))
 
     def hook_timer(self, timer: int) -> None:
         """A timer is due."""
@@ -438,12 +457,12 @@ class Nic:
 
     def enable_decoding(self) -> None:
         """Does what firmware does: lets the card answer memory and I/O accesses (bus mastering stays the driver's)."""
-        self.config.write(0x04, self.config.read(0x04, 2) | 3, 2)
+        if self.FUNCTION:
+            self.config.write(0x04, self.config.read(0x04, 2) | 3, 2)
 
     def reset(self, kind: Reset = Reset.BUS) -> None:
         """Power-on, RST#, or the card's own reset.  Configuration space survives the last only."""
         lib.nic_reset(self.handle, kind.value)
-        self.after_reset(kind)
         raise_pending()
 
     def poll(self) -> None:

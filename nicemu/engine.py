@@ -49,6 +49,9 @@ class Hooks(Protocol):
     def hook_write(self, row: int, index: int, enable: int, value: int, old: int) -> None:
         """A register write."""
 
+    def hook_reset(self, kind: int) -> None:
+        """The cells were reset."""
+
     def hook_timer(self, timer: int) -> None:
         """A Python timer is due."""
 
@@ -90,6 +93,15 @@ def nicemu_write(handle: Any, row: int, index: int, enable: int, value: int, old
     """A register write tells Python."""
     try:
         ffi.from_handle(handle).hook_write(row, index, enable, value, old)
+    except Exception:
+        _hook_failed(handle)
+
+
+@ffi.def_extern()  # type: ignore[untyped-decorator]
+def nicemu_reset(handle: Any, kind: int) -> None:
+    """The cells were reset."""
+    try:
+        ffi.from_handle(handle).hook_reset(kind)
     except Exception:
         _hook_failed(handle)
 
@@ -214,6 +226,7 @@ _callbacks = ffi.new(
     {
         "read": lib.nicemu_read,
         "write": lib.nicemu_write,
+        "reset": lib.nicemu_reset,
         "timer": lib.nicemu_timer,
         "link": lib.nicemu_link,
         "event": lib.nicemu_event,

@@ -23,9 +23,7 @@ _ERRORS = {
 class _Functions:
     """The two functions behind a region that cannot be mapped."""
 
-    def __init__(
-        self, read: Callable[[int, int], bytes] | None, write: Callable[[int, bytes], None] | None
-    ) -> None:
+    def __init__(self, read: Callable[[int, int], bytes] | None, write: Callable[[int, bytes], None] | None) -> None:
         self.read, self.write = read, write
 
 
@@ -123,6 +121,11 @@ class GuestMemory:
     def view(self, address: int, length: int) -> memoryview:
         """A writable view of mapped guest memory, for numpy and struct; ConfigurationError if it is not mapped."""
         for base, (size, owner) in self._owners.items():
-            if base <= address and address + length <= base + size and owner is not None and not isinstance(owner, tuple):
+            if (
+                base <= address
+                and address + length <= base + size
+                and owner is not None
+                and not isinstance(owner, tuple)
+            ):
                 return memoryview(ffi.buffer(owner))[address - base : address - base + length]
         raise ConfigurationError(f"guest memory {address:#x}..{address + length - 1:#x} is not one mapped buffer")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from nicemu.codegen import cells
 from nicemu.engine import ffi, lib
 from nicemu.errors import NicemuError
 from nicemu.findings import Rule
+from nicemu.pci import Bar
 from nicemu.registers import Register, Reset, State, Table
 
 __all__ = ["CONFIG", "Model"]
@@ -36,10 +38,12 @@ class Model:
         python_reads: set[tuple[str, str]],
         python_writes: set[tuple[str, str]],
         *,
+        bars: Mapping[int, Bar] = MappingProxyType({}),
         hooks: bool = True,
     ) -> None:
         self.name = name
         self.spaces = dict(spaces)
+        self.bars = dict(bars)
         self.rules = tuple(rules)
         self.tables = [*own_tables, *(t for t in spaces.values() if t not in own_tables)]
         self.cell_of: dict[tuple[str, str], int] = {}
@@ -76,7 +80,15 @@ class Model:
         return self.cell_of[table, named.cell or register]
 
     def _space_of(self, table: Table) -> int:
-        return next(number for number, t in self.spaces.items() if t is table)
+        for number, t in self.spaces.items():
+            if t is table:
+                return number
+        raise NicemuError(f"{self.name}: table {table.name} is at no BAR and in no space of its own (SPACES)")
+
+    def _cell_named(self, table: Table, name: str) -> int:
+        """The cell of a register of `table`, or of another one as `table.REGISTER`."""
+        where, _, register = name.rpartition(".")
+        return self.cell(where or table.name, register)
 
     def _compile_rows(self, reads: set[tuple[str, str]], writes: set[tuple[str, str]]) -> None:
         self.c.rows = self._keep(ffi.new("nic_row[]", len(self.rows)))
@@ -91,6 +103,9 @@ class Model:
             row.clears = self.cell(table.name, register.clears) if register.clears else lib.NIC_NO_CELL
             row.size, row.offset, row.stride = register.size, register.offset, register.stride
             row.space = self._space_of(table)
+            row.count, row.pair = register.count, register.pairs
+            row.bank_cell = self._cell_named(table, register.bank) if register.bank else lib.NIC_NO_CELL
+            self._compile_gates(row, table, register)
             for rule in ("read", "write", "w1c", "w1s", "rc"):
                 setattr(row, rule, register.mask(rule))
             row.reserved = register.mask_of(State.RESERVED)
@@ -100,11 +115,23 @@ class Model:
                 | (lib.NIC_ROW_PYTHON_READ if (table.name, register.name) in reads else 0)
                 | (lib.NIC_ROW_PYTHON_WRITE if (table.name, register.name) in writes else 0)
                 | (lib.NIC_ROW_WINDOW if register.window else 0)
+                | (lib.NIC_ROW_BANK if register.bank else 0)
+                | (lib.NIC_ROW_GATED if register.gates else 0)
+                | (lib.NIC_ROW_PAIRS if register.pairs else 0)
             )
             if register.window:
-                space, index = register.window
-                row.window_space = next(n for n, t in self.spaces.items() if t.name == space)
-                row.window_cell = self.cell(table.name, index)
+                w = register.window
+                row.window_space = next(n for n, t in self.spaces.items() if t.name == w.space)
+                row.window_cell = self._cell_named(table, w.index) if w.index else lib.NIC_NO_CELL
+                row.window_scale, row.window_base = w.scale, w.base
+
+    def _compile_gates(self, row: Any, table: Table, register: Register) -> None:
+        if len(register.gates) > lib.NIC_GATES:
+            raise NicemuError(f"{self.name}: {register.name} has {len(register.gates)} gates; at most {lib.NIC_GATES}")
+        for place in range(lib.NIC_GATES):
+            row.gates[place].cell = lib.NIC_NO_CELL
+        for place, gate in enumerate(register.gates):
+            row.gates[place] = (self._cell_named(table, gate.register), gate.mask, gate.value)
 
     def _compile_resets(self) -> None:
         resets = self._keep(ffi.new("nic_reset_cell[]", self.cell_count))
@@ -123,14 +150,16 @@ class Model:
 
     def _compile_space(self, number: int, table: Table) -> None:
         space = self.c.spaces[number]
-        space.size = table.size
+        bar = self.bars.get(number)
+        space.size = bar.size if bar else table.size
         space.widths = sum({1: 1, 2: 2, 4: 4, 8: 8}[w] for w in table.widths)
-        space.whole, space.io, space.unmapped = table.whole, table.io, table.unmapped
+        space.whole, space.io, space.unmapped = table.whole, bool(bar and bar.io), table.unmapped
         offsets = [(r.offset, r.stride, *r.aliases) for r in table]
-        granule = 2 if all(value % 4 == 0 for entry in offsets for value in entry) else 0
+        dwords = all(value % 4 == 0 for entry in offsets for value in entry) and all(r.size == 4 for r in table)
+        granule = 2 if dwords else 0
         space.granule = granule
         end = max(
-            (base + (r.count - 1) * r.stride + r.size for r in table for base in (r.offset, *r.aliases)), default=0
+            (base + (r.places - 1) * r.stride + r.size for r in table for base in (r.offset, *r.aliases)), default=0
         )
         space.slots = (end + (1 << granule) - 1) >> granule
         for page in range(table.pages):
@@ -149,7 +178,7 @@ class Model:
                 continue
             row = self._row_of[table.name, register.name] + 1
             for base in (register.offset, *register.aliases):
-                for index in range(register.count):
+                for index in range(register.places):
                     at = base + index * register.stride
                     for byte in range(0, register.size, 1 << granule):
                         slot = slots[(at + byte) >> granule]
@@ -174,7 +203,7 @@ class Model:
 
     def _find_general_rules(self, card: str) -> None:
         names = ("access.width", "access.reserved-bits", "access.unmapped", "access.during-reset", "dma.bus-master-off")
-        for place, name in enumerate((*names, "dma.unmapped")):
+        for place, name in enumerate((*names, "dma.unmapped", "access.locked")):
             numbers = [i for i, rule in enumerate(self.rules) if rule.id == f"{card}.{name}"]
             self.c.general[place] = numbers[0] if numbers else lib.NIC_RULES
 

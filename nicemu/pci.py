@@ -60,6 +60,8 @@ class Function:
 
     class_code has 24 bits: class, subclass, programming interface.  status: the constant bits of STATUS.
     interrupt_bits: Interrupt Disable and Interrupt Status, new in PCI 2.3.
+    registers: the vendor's own, behind the header.
+    extended: PCI Express extended capabilities (from 0x100 on): configuration space has 4096 bytes.
     """
 
     vendor_id: int
@@ -77,6 +79,8 @@ class Function:
     memory_write_invalidate: bool = False
     interrupt_bits: bool = True
     capabilities: Sequence[Capability] = ()
+    registers: Sequence[Register] = ()
+    extended: Sequence[Capability] = ()
 
 
 def _constant(name: str, offset: int, size: int, value: int, doc: str, section: str = "PCI 6.2.1") -> Register:
@@ -246,20 +250,26 @@ def _header(function: Function) -> list[Register]:
     ]
 
 
-def config_table(function: Function, *, size: int = 256) -> Table:
+def config_table(function: Function) -> Table:
     """Configuration space of `function`: header, BARs and capability list."""
     registers = _header(function)
     capabilities = list(function.capabilities)
-    for capability, following in zip(capabilities, [*capabilities[1:], None], strict=True):
-        prefix, at = f"CAP_{capability.id:02X}", capability.offset
+    for capability, following in zip(capabilities, [*capabilities[1:], None], strict=False):
+        prefix, at = f"CAP_{capability.offset:02X}", capability.offset
         registers.append(_constant(f"{prefix}_ID", at, 1, capability.id, "Which capability", "PCI 6.7"))
         registers.append(
             _constant(f"{prefix}_NEXT", at + 1, 1, following.offset if following else 0, "Next entry", "PCI 6.7")
         )
         for register in capability.registers:
             registers.append(_moved(register, at))
+    extended = list(function.extended)
+    for capability, following in zip(extended, [*extended[1:], None], strict=False):
+        value = capability.id | 1 << 16 | (following.offset if following else 0) << 20
+        registers.append(_constant(f"CAP_{capability.offset:03X}", capability.offset, 4, value, "Header", "PCIe 7.9.3"))
+        registers += [_moved(register, capability.offset) for register in capability.registers]
+    registers += function.registers
     registers.sort(key=lambda r: r.offset)
-    return Table("config", size, registers, widths=(1, 2, 4), doc="PCI configuration space")
+    return Table("config", 4096 if extended else 256, registers, widths=(1, 2, 4), doc="PCI configuration space")
 
 
 def _moved(register: Register, base: int) -> Register:

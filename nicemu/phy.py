@@ -314,6 +314,7 @@ class Phy:
         self._drop_link()
         if reset is Reset.POWER:
             self.link = Link()
+            self._advertised = (0, 0)
         self._reset_registers(reset)
         self._update_interrupt()
 

@@ -16,7 +16,19 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["ACCESS", "Access", "Field", "Register", "RegisterError", "Reserved", "Reset", "State", "Table"]
+__all__ = [
+    "ACCESS",
+    "Access",
+    "Field",
+    "Gate",
+    "Register",
+    "RegisterError",
+    "Reserved",
+    "Reset",
+    "State",
+    "Table",
+    "Window",
+]
 
 
 class RegisterError(ValueError):
@@ -51,6 +63,7 @@ class Access:
     w1s: bool = False  #: writing 1 sets
     rc: bool = False  #: reading clears
     trigger: bool = False  #: writing 1 starts an action; the bit itself is never stored
+    pair: bool = False  #: two bits of one switch: writing 1 to one sets it and clears the other
     meaning: str = ""
 
 
@@ -67,6 +80,7 @@ ACCESS: Mapping[str, Access] = MappingProxyType(
         "rc_w1c": Access(rc=True, w1c=True, meaning="reading clears; writing 1 clears"),
         "rc_rw": Access(rc=True, write=True, meaning="read and write; reading clears"),
         "sc": Access(read=False, trigger=True, meaning="writing 1 starts an action; reads as 0 (self-clearing)"),
+        "pair": Access(pair=True, meaning="two bits of one switch; writing 1 to one sets it and clears the other"),
         "rsvd": Access(meaning="reserved; reads as its reset value, writes are ignored"),
     }
 )
@@ -122,6 +136,32 @@ def Reserved(bit: int, width: int = 1, *, reset: int = 0) -> Field:  # noqa: N80
 
 
 @dataclass(frozen=True)
+class Gate:
+    """A condition for writes: `register` (of the same table, or `table.REGISTER`), masked, has `value`."""
+
+    register: str
+    mask: int
+    value: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """Accesses go on to another space, with their byte enables.
+
+    An access to byte b of element i reaches offset base + scale * (value of `index`) + i * stride + b of `space`.
+    The target's own space need not be enabled in COMMAND.
+
+    space: name of the table.
+    index: register that selects, of the same table or `table.REGISTER`; empty for a fixed window.
+    """
+
+    space: str
+    index: str = ""
+    scale: int = 1
+    base: int = 0
+
+
+@dataclass(frozen=True)
 class Register:
     """One register, or an array of equal ones.
 
@@ -137,7 +177,10 @@ class Register:
     aliases:  further offsets that reach the same register (for an array: offsets of its first element).
     cell:     name of the register whose storage this one shares (set/clear pairs such as IMS and IMC).
     clears:   name of the register that a read of this one clears too (64-bit counters).
-    window:   (space, register that holds the offset): accesses go on to that space (IODATA).
+    window:   accesses go on to another space (IODATA, RDP).
+    bank:     name of a register of the table that holds the index: the elements of the array take turns at one offset.
+    gates:    writes count only while one of these holds (at most two); others are dropped and reported.
+    present:  False: this part lacks it; the cells stay, so that all parts of a family share a header.
     pages:    the register pages in which it is visible (NE2000); empty for all.
     direction: "r" or "w" where reads and writes of an offset reach different registers; "rw" otherwise.
     interrupt: an access may change the interrupt line.
@@ -158,7 +201,10 @@ class Register:
     aliases: Sequence[int] = ()
     cell: str = ""
     clears: str = ""
-    window: tuple[str, str] | None = None
+    window: Window | None = None
+    bank: str = ""
+    gates: Sequence[Gate] = ()
+    present: bool = True
     pages: Sequence[int] = ()
     direction: Literal["r", "w", "rw"] = "rw"
     interrupt: bool = False
@@ -197,6 +243,8 @@ class Register:
                 raise RegisterError(f"{where}: bit {f.bit} is described twice (fields go from the lowest bit up)")
             if f.bit > expected:
                 raise RegisterError(f"{where}: bits {expected}..{f.bit - 1} before it are not described")
+            if ACCESS[f.access].pair and f.width != 2:
+                raise RegisterError(f"{where}: a pair has 2 bits, not {f.width}")
             expected = f.bit + f.width
         if expected != 8 * self.size:
             raise RegisterError(f"{self.name}: describes {expected} bits; expected {8 * self.size}")
@@ -206,7 +254,7 @@ class Register:
 
     def visible(self, page: int, direction: str) -> bool:
         """Whether an access in `page` going in `direction` ("r" or "w") reaches this register."""
-        return (not self.pages or page in self.pages) and direction in self.direction
+        return self.present and (not self.pages or page in self.pages) and direction in self.direction
 
     def mask(self, rule: str) -> int:
         """Bits whose access word takes part in `rule` (an attribute name of `Access`)."""
@@ -219,6 +267,16 @@ class Register:
     def kept(self, reset: Reset) -> int:
         """Bits that `reset` leaves alone."""
         return sum(f.mask for f in self.fields if reset in f.keeps)
+
+    @property
+    def pairs(self) -> int:
+        """The lower bits of all pairs."""
+        return sum(1 << f.bit for f in self.fields if ACCESS[f.access].pair)
+
+    @property
+    def places(self) -> int:
+        """How many elements stand side by side; a bank has one place."""
+        return 1 if self.bank else self.count
 
     @property
     def undefined(self) -> int:
@@ -276,12 +334,11 @@ class Table:
     """All registers of one address space, checked when built.
 
     name:     what the space is called (`mmio`, `io`, `config`, `csr`).
-    size:     bytes of the space (for a BAR: a power of two).
+    size:     bytes that the registers may take; a BAR may be larger, and reads `unmapped` behind them.
     registers: the registers; they may not overlap within a page and direction.
     widths:   access sizes, in bytes, that the data sheet allows; others are counted.
     whole:    a partial write of a register is ignored and a partial read has the side effects of a full one
               (8254x SDM 13.2); otherwise only the bytes that were accessed are affected.
-    io:       an I/O BAR, decoded when COMMAND enables I/O space.
     unmapped: the byte that an access to no register reads.
     pages:    number of register pages.
     """
@@ -291,7 +348,6 @@ class Table:
     registers: Sequence[Register]
     widths: Sequence[int] = (1, 2, 4)
     whole: bool = False
-    io: bool = False
     unmapped: int = 0x00
     pages: int = 1
     doc: str = ""
@@ -310,9 +366,11 @@ class Table:
 
     def _check_references(self, register: Register) -> None:
         """What a register says of others of the table."""
-        index = register.window[1] if register.window else ""
-        for attribute, other in (("cell", register.cell), ("clears", register.clears), ("window", index)):
-            if other and other not in self.by_name:
+        named = [("cell", register.cell), ("clears", register.clears), ("bank", register.bank)]
+        named += [("window", register.window.index)] if register.window else []
+        named += [("gate", gate.register) for gate in register.gates]
+        for attribute, other in named:
+            if other and "." not in other and other not in self.by_name:
                 raise RegisterError(f"{register.name}: {attribute}={other!r} is no register of table {self.name}")
         for other in filter(None, (register.cell, register.clears)):
             if (self.by_name[other].count, self.by_name[other].size) != (register.count, register.size):
@@ -342,9 +400,9 @@ class Table:
                 continue
             for base in (register.offset, *register.aliases):
                 if register.stride == register.size:
-                    yield base, register.count * register.size, register
+                    yield base, register.places * register.size, register
                 else:
-                    for index in range(register.count):
+                    for index in range(register.places):
                         yield base + index * register.stride, register.size, register
 
     def placements(self, page: int = 0, direction: str = "r") -> Iterator[tuple[Register, int]]:
@@ -353,7 +411,7 @@ class Table:
             if not register.visible(page, direction):
                 continue
             for base in (register.offset, *register.aliases):
-                for index in range(register.count):
+                for index in range(register.places):
                     yield register, base + index * register.stride
 
     @cached_property
@@ -369,6 +427,12 @@ class Table:
 
     def __iter__(self) -> Iterator[Register]:
         return iter(self.registers)
+
+    def without(self, *names: str) -> Table:
+        """A copy for a part that lacks the named registers; their cells stay."""
+        for name in names:
+            self[name]
+        return replace(self, registers=[replace(r, present=r.present and r.name not in names) for r in self.registers])
 
     def with_resets(self, values: Mapping[str, int]) -> Table:
         """A copy whose named registers come up with other values (an identity of the same family).

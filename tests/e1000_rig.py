@@ -187,7 +187,7 @@ class Rig:
     def start_receive(
         self, rctl: int = 0, *, buffer: int = 2048, tail: int | None = None, count: int | None = None
     ) -> None:
-        """Ring, one buffer for each descriptor (in descriptors, the pattern stands where the card is to write), RCTL."""
+        """Ring, one buffer for each descriptor, RCTL; what the card is to write in descriptors is 0xEE before."""
         self.rx_count = count or self.count
         self.buffer = buffer
         for i in range(self.rx_count):

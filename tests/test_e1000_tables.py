@@ -10,7 +10,7 @@ import pytest
 
 from nicemu.codegen import header
 from nicemu.devices.e1000_tables import IO, MMIO, RULES, TABLES
-from nicemu.registers import Register, Reset, State
+from nicemu.registers import Register, Reset, State, Window
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -90,10 +90,10 @@ def test_offsets_that_reach_nothing(offset: int) -> None:
 
 
 def test_spaces() -> None:
-    assert (MMIO.size, MMIO.io, MMIO.whole, tuple(MMIO.widths)) == (128 << 10, False, True, (4,))
-    assert (IO.size, IO.io, IO.whole, tuple(IO.widths)) == (64, True, True, (4,))
+    assert (MMIO.size, MMIO.whole, tuple(MMIO.widths)) == (128 << 10, True, (4,))
+    assert (IO.size, IO.whole, tuple(IO.widths)) == (64, True, (4,))
     assert IO["IODATA"].offset == 4
-    assert IO["IODATA"].window == ("mmio", "IOADDR")
+    assert IO["IODATA"].window == Window("mmio", "IOADDR")
     assert IO["IOADDR"].mask("write") == 0x000FFFFF
     assert (IO["IOADDR"].kept(Reset.BUS), IO["IOADDR"].kept(Reset.SOFT)) == (0, 0x000FFFFF)
 

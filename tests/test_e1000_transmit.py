@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from typing import Any
@@ -80,7 +81,7 @@ def test_only_the_status_byte_of_descriptors_with_rs_is_written(rig: Rig) -> Non
 def test_a_frame_of_several_descriptors(rig: Rig, cuts: tuple[int, ...]) -> None:
     frame = ethernet()
     limits = [0, *cuts, 60]
-    pieces = [frame[a:b] for a, b in zip(limits, limits[1:], strict=False)]
+    pieces = [frame[a:b] for a, b in itertools.pairwise(limits)]
     for number, piece in enumerate(pieces):
         last = number == len(pieces) - 1
         rig.put(legacy(rig.place(piece, TX_BUFFERS + 0x1000 * number), len(piece), SENT if last else 0), ring=last)
@@ -439,7 +440,7 @@ def segment(
         ring=False,
     )
     limits = [0, *(c for c in cuts if c < len(whole)), len(whole)]
-    for first, end in zip(limits, limits[1:], strict=False):
+    for first, end in itertools.pairwise(limits):
         last = end == len(whole)
         command = DataCommand.TSE | dcmd | (DataCommand.EOP | DataCommand.RS if last else 0)
         rig.put(data(TX_BUFFERS + first, end - first, command, popts=popts, special=special), ring=False)

@@ -24,7 +24,9 @@ class Bare:
 
     def __init__(self, name: str) -> None:
         whole = find_class(name).model()
-        self.model = Model(name, find_class(name).CARD, whole.spaces, find_class(name).TABLES, (), set(), set(), hooks=False)
+        self.model = Model(
+            name, find_class(name).CARD, whole.spaces, find_class(name).TABLES, (), set(), set(), hooks=False
+        )
         self.memory = nicemu.GuestMemory()
         self.clock = nicemu.Clock.virtual()
         self.handle = ffi.gc(
@@ -54,7 +56,9 @@ def every_register() -> Iterator[pytest.param]:  # type: ignore[valid-type]
         for number, table in find_class(info.name).model().spaces.items():
             for register in table:
                 if not register.window:
-                    yield pytest.param(info.name, number, table, register, id=f"{info.name}-{table.name}-{register.name}")
+                    yield pytest.param(
+                        info.name, number, table, register, id=f"{info.name}-{table.name}-{register.name}"
+                    )
 
 
 def law_write(register: Register, table: Table, old: int, value: int, enable: int) -> int:
@@ -106,7 +110,9 @@ def test_access_laws(name: str, space: int, table: Table, register: Register) ->
                         part = (value & top) >> 8 * first & ((1 << 8 * size) - 1)
                         lib.nic_write(device.handle, space, where + first, part, size)
                         expected = law_write(register, table, old & top, value & top, enable)
-                        assert device.cells[cell + element] == expected, f"write {value:#x} over {old:#x}, lane {first}:{size}"
+                        assert device.cells[cell + element] == expected, (
+                            f"write {value:#x} over {old:#x}, lane {first}:{size}"
+                        )
                 if "r" in register.direction:
                     device.cells[cell + element] = old & top
                     shown, left = law_read(register, table, old & top, enable)
@@ -158,6 +164,7 @@ def test_outside(model: str) -> None:
 
 def test_undefined_bits_come_from_the_seed(model: str) -> None:
     """What the data sheet leaves undefined is filled by seed: equal for equal seeds, different otherwise."""
+
     def contents(seed: int) -> dict[str, int]:
         nic = nicemu.create(model, seed=seed)
         undefined = {r.name: r.undefined for t in nic.TABLES for r in t if r.undefined and not r.cell}

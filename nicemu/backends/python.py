@@ -47,7 +47,7 @@ class PythonBackend(Backend):
         """A descriptor to watch, or None.  Asked when the backend is made; `watch` changes it later."""
         return None
 
-    def deliver(self, frames: Iterable[bytes]) -> int:
+    def deliver(self, frames: Iterable[bytes], *, flags: int = 0) -> int:
         """Queues frames for the card; they reach it with its next poll.  Returns how many found room.
 
         May be called at any time in the loop's thread, from inside `send` too.  A frame is 0 to 16384 bytes without
@@ -57,7 +57,7 @@ class PythonBackend(Backend):
         for frame in batch:
             if len(frame) > FRAME_MAX:
                 raise ConfigurationError(f"a frame of {len(frame)} bytes; expected at most {FRAME_MAX} without FCS")
-        lengths = ffi.new("uint32_t[]", [len(f) for f in batch])
+        lengths = ffi.new("uint32_t[]", [len(f) | flags << 16 for f in batch])
         return int(lib.nic_python_backend_deliver(self.handle, b"".join(batch), lengths, len(batch)))
 
     def writable(self) -> None:

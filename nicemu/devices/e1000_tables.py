@@ -16,7 +16,7 @@ This module needs neither the engine nor numpy; descriptor layouts are in `e1000
 from __future__ import annotations
 
 from nicemu.findings import Rule, Severity
-from nicemu.registers import Field, Register, Reserved, Reset, State, Table
+from nicemu.registers import Field, Register, Reserved, Reset, State, Table, Window
 
 __all__ = ["IO", "MMIO", "RULES", "TABLES"]
 
@@ -587,11 +587,10 @@ IO = Table(
     64,
     [
         number("IOADDR", 0x0, "Offset that IODATA reaches", "13.2.2.1", width=20, keeps=KEPT_SOFT),
-        Register("IODATA", 0x4, "The register at IOADDR", "13.2.2.2", window=("mmio", "IOADDR")),
+        Register("IODATA", 0x4, "The register at IOADDR", "13.2.2.2", window=Window("mmio", "IOADDR")),
     ],
     widths=(4,),
     whole=True,
-    io=True,
     doc="I/O BAR: a window on BAR 0 (13.2.2)",
 )
 
