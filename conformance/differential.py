@@ -27,7 +27,7 @@ from .nic import Peer, ServerError, Wired, datagrams
 from .provision import ProvisionError, Tree, ensure
 from .qemu import QemuError
 from .qtest import Bar, Machine, machine
-from .steps import Arrive, Config, Left, Pass, Peek, Poke, Read, ReadConfig, Space, Step, Until, Write
+from .steps import Arrive, Config, Left, Line, Pass, Peek, Poke, Read, ReadConfig, Space, Step, Until, Write
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,6 +37,7 @@ else:
 HERE = Path(__file__).parent
 PATIENCE = 3.0
 STRAY_FRAME_SECONDS = 0.05
+INTERRUPT_SECONDS = 0.01  # from the card's process to the interrupt controller
 Observations = dict[str, str]
 
 
@@ -69,6 +70,7 @@ class Side:
         self.remote = remote
         self.scripts = scripts
         self.virtual = virtual
+        computer.route_interrupts()
         bars = computer.place_bars()
         self.spaces = {"io" if bars[number].io else "memory": bars[number] for number in sorted(bars, reverse=True)}
 
@@ -102,6 +104,9 @@ class Side:
                 self.computer.config_write(offset, value)
             case ReadConfig(offset, name, mask):
                 return {name: f"0x{self.computer.config_read(offset) & mask:08x}"}
+            case Line(name):
+                time.sleep(INTERRUPT_SECONDS)
+                return {name: "asserted" if self.computer.interrupt_line() else "not asserted"}
             case Arrive(frame):
                 self.wire.sendto(frame, str(self.remote))
             case Left(count, name):

@@ -16,6 +16,8 @@ from .provision import Tree
 from .qemu import Qemu, QemuError
 
 SLOT = 5
+BRIDGE_SLOT, BRIDGE_ROUTES = 1, 0x60  # the PIIX3's PIRQ routing registers
+INTERRUPT = 11
 MEMORY_WINDOW = 0xE0000000
 IO_WINDOW = 0xC000
 COMMAND_IO, COMMAND_MEMORY, COMMAND_MASTER = 1, 2, 4
@@ -70,15 +72,25 @@ class Machine:
         """Let virtual time pass: the timers of QEMU's own models run."""
         self.command("clock_step", str(nanoseconds))
 
-    def config_read(self, offset: int) -> int:
-        """Read a dword of the card's configuration space."""
-        self.command("outl", "0xcf8", hex(0x80000000 | SLOT << 11 | offset & 0xFC))
+    def config_read(self, offset: int, slot: int = SLOT) -> int:
+        """Read a dword of configuration space, the card's unless another slot is given."""
+        self.command("outl", "0xcf8", hex(0x80000000 | slot << 11 | offset & 0xFC))
         return int(self.command("inl", "0xcfc"), 16)
 
-    def config_write(self, offset: int, value: int) -> None:
-        """Write a dword of the card's configuration space."""
-        self.command("outl", "0xcf8", hex(0x80000000 | SLOT << 11 | offset & 0xFC))
+    def config_write(self, offset: int, value: int, slot: int = SLOT) -> None:
+        """Write a dword of configuration space, the card's unless another slot is given."""
+        self.command("outl", "0xcf8", hex(0x80000000 | slot << 11 | offset & 0xFC))
         self.command("outl", "0xcfc", hex(value))
+
+    def route_interrupts(self) -> None:
+        """Lead INTA to INTD to one level-triggered input of the second interrupt controller."""
+        self.config_write(BRIDGE_ROUTES, INTERRUPT * 0x01010101, BRIDGE_SLOT)
+        self.command("outb", "0x4d1", hex(1 << INTERRUPT - 8))
+
+    def interrupt_line(self) -> bool:
+        """Whether that input is high, from the controller's request register (8259A, OCW3)."""
+        self.command("outb", "0xa0", "0x0a")
+        return bool(int(self.command("inb", "0xa0"), 16) >> INTERRUPT - 8 & 1)
 
     def place_bars(self) -> dict[int, Bar]:
         """Size and place every BAR, then enable I/O, memory and bus mastering; BARs by number."""

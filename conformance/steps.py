@@ -77,6 +77,13 @@ class ReadConfig:
 
 
 @dataclass(frozen=True)
+class Line:
+    """Observe whether the card's interrupt pin is asserted, as the interrupt controller sees it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Arrive:
     """A frame arrives from the wire, without FCS."""
 
@@ -98,4 +105,4 @@ class Pass:
     milliseconds: int
 
 
-Step = Write | Read | Until | Poke | Peek | Config | ReadConfig | Arrive | Left | Pass
+Step = Write | Read | Until | Poke | Peek | Config | ReadConfig | Line | Arrive | Left | Pass

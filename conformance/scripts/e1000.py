@@ -12,7 +12,7 @@ import struct
 from nicemu.devices.e1000_tables import IO, MMIO
 from nicemu.registers import Register, Table
 
-from ..steps import Arrive, Config, Left, Pass, Peek, Poke, Read, ReadConfig, Space, Step, Until, Write
+from ..steps import Arrive, Config, Left, Line, Pass, Peek, Poke, Read, ReadConfig, Space, Step, Until, Write
 from . import frames
 
 SPACES: tuple[tuple[Space, Table], ...] = (("memory", MMIO), ("io", IO))
@@ -25,7 +25,9 @@ TCP, IPV4, TSE = 0x01, 0x02, 0x04
 IXSM, TXSM = 0x01, 0x02
 TCTL_ON = 0x0004_00FA  # EN, PSP, CT 0Fh, COLD 40h (14.5)
 RCTL_ON = 0x0000_8002  # EN, BAM, buffers of 2048 bytes
-SLU, VME, RST = 1 << 6, 1 << 30, 1 << 26
+SLU, VME, RST, RFCE = 1 << 6, 1 << 30, 1 << 26, 1 << 27
+# Causes that come and go in ways of their own, and are looked at once: TXQE, LSC, RXDMT0 and TXD_LOW.
+USUAL_CAUSES = 0xFFFFFFFF & ~(1 << 1 | 1 << 2 | 1 << 4 | 1 << 15)
 UPE, MPE, SECRC, VFE, LPE, SBP = 1 << 3, 1 << 4, 1 << 26, 1 << 18, 1 << 5, 1 << 2
 BSIZE_256 = 3 << 16
 LINK_UP = Until("STATUS", 2, 2, "link")
@@ -164,17 +166,18 @@ def phy() -> list[Step]:
 
 
 def interrupts() -> list[Step]:
-    """ICR, ICS, IMS and IMC (13.4.17 to 13.4.21), and what the PCI status shows of the line."""
-    line = 1 << 19
+    """ICR, ICS, IMS and IMC (13.4.17 to 13.4.21), and the pin; the PCI status of this part does not show it (4.1)."""
     return [
-        Read("ICR", "ICR before"), Write("ICS", 0x04), Read("ICR", "unmasked: not cleared by the reading of it?"),
-        Read("ICR", "ICR read again"), Write("IMS", 0x84), Write("IMS", 0x01), Read("IMS", "IMS is set bit by bit"),
-        Write("IMC", 0x80), Read("IMS", "IMC takes bits away"), Read("IMC", "IMC reads"), Read("ICS", "ICS reads"),
-        Write("ICS", 0x04), Pass(1), ReadConfig(4, "line raised", line), Read("ICR", "ICR raised"),
-        ReadConfig(4, "line after reading ICR", line), Write("ICS", 0x05), Pass(1), Write("ICR", 0x01),
-        ReadConfig(4, "line with one cause left", line), Write("ICR", 0x04), ReadConfig(4, "line with none left", line),
-        Write("IMC", 0xFFFFFFFF), Write("ICS", 0x1FFFF), ReadConfig(4, "line masked", line), Pass(1),
-        Write("IMS", 0x10), Pass(1), ReadConfig(4, "line when the mask opens", line),
+        Read("ICR", "ICR before"), Write("ICS", 0x04), Read("ICR", "cause without mask"), Read("ICR", "ICR read again"),
+        Write("IMS", 0x84), Write("IMS", 0x01), Read("IMS", "IMS set bit by bit"),
+        Write("IMC", 0x80), Read("IMS", "IMS after IMC"), Read("IMC", "IMC reads"), Read("ICS", "ICS reads"),
+        Line("pin at rest"), Write("ICS", 0x04), Pass(1), Line("pin after ICS"), Read("STATUS", "STATUS", mask=0),
+        Line("pin after another register was read"), Read("ICR", "ICR with the pin asserted"),
+        Line("pin after ICR was read"), Write("ICS", 0x05), Pass(1), Line("pin with two causes"), Write("ICR", 0x01),
+        Line("pin with one cause left"), Write("ICR", 0x04), Line("pin with none left"),
+        Write("IMC", 0xFFFFFFFF), Write("ICS", 0x1FFFF), Pass(1), Line("pin masked"),
+        ReadConfig(4, "INTERRUPT_STATUS masked", 1 << 19), Write("IMS", 0x10), Pass(1), Line("pin when the mask opens"),
+        ReadConfig(4, "INTERRUPT_STATUS asserted", 1 << 19), Write("IMC", 0x10), Line("pin when the mask closes"),
         Read("ICR", "every cause"), Read("ICR", "none left"),
     ]  # fmt: skip
 
@@ -206,7 +209,7 @@ def transmitter(control: int = SLU, tctl: int = TCTL_ON) -> list[Step]:
     return [
         Write("CTRL", control), LINK_UP, Write("TDBAL", TX_RING), Write("TDBAH", 0), Write("TDLEN", 16 * DESCRIPTORS),
         Write("TDH", 0), Write("TDT", 0), Write("TIPG", 0x00602008), Write("TIDV", 0), Write("IMS", 0),
-        Write("VET", 0x8100), Write("TCTL", tctl), Read("ICR", "causes before", mask=~0x6 & 0xFFFFFFFF),
+        Write("VET", 0x8100), Write("TCTL", tctl), Read("ICR", "causes before", mask=USUAL_CAUSES),
     ]  # fmt: skip
 
 
@@ -224,7 +227,7 @@ def send(name: str, start: int, descriptors: list[bytes], count: int) -> list[St
     for place in range(len(descriptors)):
         at, title = TX_RING + 16 * ((start + place) % DESCRIPTORS), f"{name} descriptor {place}"
         steps += [Peek(at + 8, 4, f"{title} low"), Peek(at + 12, 4, f"{title} high")]
-    return [*steps, Pass(1), Read("ICR", f"{name} causes", mask=~0x6 & 0xFFFFFFFF)]
+    return [*steps, Pass(1), Read("ICR", f"{name} causes", mask=USUAL_CAUSES)]
 
 
 def counters(*names: str) -> list[Step]:
@@ -251,7 +254,9 @@ def transmit_plain() -> list[Step]:
     steps += send("three pieces", 1, pieces, 1)
     steps += [*fill(frames.plain(48)), *send("48 bytes padded", 4, [legacy(0, 48, EOP | IFCS | RS)], 1)]
     steps += [Write("TCTL", TCTL_ON & ~8), *send("48 bytes not padded", 5, [legacy(0, 48, EOP | IFCS | RS)], 1)]
-    return [*steps, *counters(*SENT)]
+    steps += counters(*SENT)
+    steps += [*fill(frames.plain(60)), Poke(TX_RING + 16 * 6, legacy(0, 60, EOP | IFCS | RS)), Write("TDT", 7)]
+    return [*steps, Until("TDH", 0xFFFF, 7, "last fetched"), Read("ICR", "queue causes", mask=1 << 15 | 1 << 1)]
 
 
 def transmit_legacy_checksum() -> list[Step]:
@@ -318,28 +323,47 @@ def no_bus_master() -> list[Step]:
 
 
 def receiver(rctl: int = RCTL_ON, control: int = SLU, buffers: int = DESCRIPTORS - 1) -> list[Step]:
-    """Link, filters, ring and receiver as 14.4 sets them up; descriptors and buffers are full of EEh before."""
+    """Link, filters, ring and receiver as 14.4 sets them up; buffers are full of EEh before."""
     steps: list[Step] = [Write("CTRL", control), LINK_UP, Write("VET", 0x8100), Write("RDTR", 0), Write("RADV", 0)]
     steps += [Write(f"MTA[{n}]", 0) for n in range(128)] + [Write(f"VFTA[{n}]", 0) for n in range(128)]
     for n in range(1, 16):
         steps += [Write(f"RAL[{n}]", 0), Write(f"RAH[{n}]", 0)]
     for n in range(DESCRIPTORS):
-        steps += [Poke(RX_RING + 16 * n, struct.pack("<Q", RX_DATA + n * STRIDE) + b"\xee\xee\xee\xee\x00\xee\xee\xee")]
+        steps += [Poke(RX_RING + 16 * n, struct.pack("<QQ", RX_DATA + n * STRIDE, 0))]
         steps += [Poke(RX_DATA + n * STRIDE, b"\xee" * 2048)]
     steps += [Write("RDBAL", RX_RING), Write("RDBAH", 0), Write("RDLEN", 16 * DESCRIPTORS), Write("RDH", 0),
               Write("RDT", 0), Write("RCTL", rctl), Write("RDT", buffers)]  # fmt: skip
-    return [*steps, Pass(1500), Read("ICR", "causes before", mask=~0x16 & 0xFFFFFFFF)]
+    return [*steps, Pass(1500), Read("ICR", "causes before", mask=USUAL_CAUSES)]
 
 
 def arrived(name: str, head: int, *descriptors: int, length: int = 64) -> list[Step]:
-    """Wait for the head; every field of the descriptors, and the beginning of what their buffers hold."""
+    """Wait for the head; what the descriptors tell, and the beginning of what their buffers hold."""
     steps: list[Step] = [Until("RDH", 0xFFFF, head, f"{name} stored"), Pass(1)]
     for place in descriptors:
         at, title = RX_RING + 16 * place, f"{name} descriptor {place}"
-        steps += [Peek(at + 8, 2, f"{title} length"), Peek(at + 10, 2, f"{title} checksum")]
-        steps += [Peek(at + 12, 1, f"{title} status"), Peek(at + 13, 1, f"{title} errors")]
-        steps += [Peek(at + 14, 2, f"{title} special"), Peek(RX_DATA + place * STRIDE, length, f"{title} data")]
-    return [*steps, Read("ICR", f"{name} causes", mask=~0x6 & 0xFFFFFFFF)]
+        steps += [Peek(at + 8, 2, f"{title} length"), Peek(at + 12, 1, f"{title} status")]
+        steps += [Peek(at + 13, 1, f"{title} errors"), Peek(at + 14, 2, f"{title} special")]
+        steps += [Peek(RX_DATA + place * STRIDE, length, f"{title} data")]
+    return [*steps, Read("ICR", f"{name} causes", mask=USUAL_CAUSES)]
+
+
+def receive_fields() -> list[Step]:
+    """A descriptor that held something else before is written whole but for its address (3.2.3)."""
+    steps = [*receiver(), Poke(RX_RING + 8, b"\xee" * 4 + b"\x00" + b"\xee" * 3)]
+    steps += [Arrive(frames.plain(75, frames.CARD, frames.STATION)), Until("RDH", 0xFFFF, 1, "stored"), Pass(1)]
+    for at, length, name in ((8, 2, "length"), (10, 2, "checksum"), (12, 1, "status"), (13, 1, "errors")):
+        steps += [Peek(RX_RING + at, length, name)]
+    return [*steps, Peek(RX_RING + 14, 2, "special")]
+
+
+def receive_threshold() -> list[Step]:
+    """RXDMT0 when the free descriptors fall to half of the ring, and not again until they do so once more (13.4.22)."""
+    steps = receiver(RCTL_ON | SECRC)
+    for place in range(6):
+        steps += [Arrive(frames.plain(60, frames.BROADCAST, frames.STATION))]
+        steps += [Until("RDH", 0xFFFF, place + 1, f"frame {place} stored"), Pass(1)]
+        steps += [Read("ICR", f"RXDMT0 with {6 - place} free", mask=1 << 4)]
+    return steps
 
 
 def receive_plain() -> list[Step]:
@@ -403,6 +427,19 @@ def receive_checksum() -> list[Step]:
     return steps
 
 
+PAUSE = bytes.fromhex("0180c2000001") + frames.STATION + bytes.fromhex("88080001") + b"\xff\xff" + bytes(42)
+
+
+def flow_control() -> list[Step]:
+    """A PAUSE frame stops the transmitter, and software sends one (8.7, 13.4.33)."""
+    steps = [*transmitter(SLU | RFCE), *receiver(RCTL_ON | SECRC, SLU | RFCE)[2:-1], *fill(frames.plain(60))]
+    steps += [Write("FCAL", 0x00C28001), Write("FCAH", 0x0100), Write("FCT", 0x8808), Write("FCTTV", 0x1234)]
+    steps += [Arrive(PAUSE), Arrive(frames.plain(60, frames.BROADCAST, frames.STATION))]
+    steps += [Until("RDH", 0xFFFF, 1, "frame after the PAUSE stored"), Read("STATUS", "TXOFF", mask=1 << 4)]
+    steps += [Read("XOFFRXC"), Read("GPRC"), Write("TCTL", TCTL_ON | 1 << 22), Pass(1)]
+    return [*steps, Left(1, "XOFF frame"), Read("XOFFTXC")]
+
+
 def loopback() -> list[Step]:
     """PHY loopback (BMCR bit 14): what leaves comes back and nothing reaches the wire."""
     steps = [*transmitter(), *receiver(RCTL_ON | UPE | SECRC)[2:-1]]
@@ -428,9 +465,12 @@ SCRIPTS: dict[str, list[Step]] = {
     "transmit-segments": transmit_segments(),
     "no-bus-master": no_bus_master(),
     "receive": receive_plain(),
+    "receive-fields": receive_fields(),
+    "receive-threshold": receive_threshold(),
     "receive-filters": receive_filters(),
     "receive-pieces": receive_pieces(),
     "receive-vlan": receive_vlan(),
     "receive-checksum": receive_checksum(),
+    "flow-control": flow_control(),
     "loopback": loopback(),
 }
