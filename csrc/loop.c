@@ -262,7 +262,6 @@ int nic_loop_turn(nic_loop *loop, int64_t timeout)
     int64_t due = until_due(loop);
     if (due >= 0 && (timeout < 0 || due < timeout))
         timeout = due;
-    loop->wake = false;
     int n = wait_for_events(loop, timeout);
     int error = n < 0 ? errno : 0;
     loop->event_count = n < 0 ? 0 : n;
@@ -272,6 +271,7 @@ int nic_loop_turn(nic_loop *loop, int64_t timeout)
             source->ready(source, loop->events[i].events);
     }
     loop->event_count = 0;
+    loop->wake = false; /* what asked for it is done by the polls below */
     for (uint32_t i = 0; i < loop->device_count; i++)
         nic_device_poll(loop->devices[i]);
     arm_timerfd(loop);
@@ -284,7 +284,6 @@ void nic_loop_break(void) { broken = true; }
 
 int nic_loop_run(nic_loop *loop)
 {
-    loop->stop = false;
     while (!loop->stop) {
         int error = nic_loop_turn(loop, -1);
         if (broken)
@@ -293,6 +292,7 @@ int nic_loop_run(nic_loop *loop)
         if (error)
             return error;
     }
+    loop->stop = false; /* a stop asked for between two runs is not lost */
     return 0;
 }
 

@@ -169,7 +169,8 @@ class E1000(Nic):
         if kind is not Reset.SOFT:
             self.phy.hardware_reset()
         if self.timed:
-            lib.nic_set_resetting(self.handle, self.clock.now + RESET_NS)
+            if kind is Reset.SOFT:
+                lib.nic_set_resetting(self.handle, self.clock.now + RESET_NS)
             self._load_timer.start(EEPROM_LOAD_NS)
         else:
             self._load_eeprom()

@@ -1,0 +1,36 @@
+"""The generated pages stand as the tables say, and the hand-written ones lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from nicemu.codegen import CARDS
+from nicemu.docgen import page
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "conformance/README.md"]]
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_reference_pages_are_up_to_date(card: str) -> None:
+    tables = import_module(f"nicemu.devices.{card}_tables")
+    written = (ROOT / "docs" / f"{card}-registers.md").read_text()
+    assert written == page(card, tables.TABLES, tables.RULES), "run `python -m nicemu.docgen`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_named_files_exist(page: Path) -> None:
+    """Paths in backticks that look like ours are files of this checkout."""
+    for path in re.findall(r"`((?:nicemu|csrc|tests|conformance|docs|examples)/[\w./-]+\.\w+)`", page.read_text()):
+        assert (ROOT / path).exists(), path
