@@ -607,6 +607,8 @@ static bool take(walk *w, const nic_frame *frame, bool hold)
     nic_device *device = w->device;
     uint32_t rctl = e1000_reg(device, E1000_RCTL);
     arrival a;
+    if (!frame->length)
+        return true;
     if (hold && rctl & E1000_RCTL_EN && !finds_room(w, frame->length + E1000_FCS))
         return false;
     look(frame, &a);

@@ -52,6 +52,8 @@ class PythonBackend(Backend):
 
         May be called at any time in the loop's thread, from inside `send` too.  A frame is 0 to 16384 bytes without
         FCS; ConfigurationError for a longer one.
+
+        flags: what happened to all of them on their way, lib.NIC_FRAME_*: short as they are, a wrong FCS, and so on.
         """
         batch = [bytes(f) for f in frames]
         for frame in batch:
