@@ -47,7 +47,7 @@ def save(nic: Nic) -> bytes:
         "state": {name: _save_field(nic, view) for name, view in _views(nic)},
         "timers": _save_timers(nic),
         "parts": {name: part.state() for name, part in nic.parts().items()},
-        "inbound": [frame.hex() for frame in _inbound(nic)],
+        "inbound": list(_inbound(nic)),
         "pages": [int(lib.nic_device_page(nic.handle, space)) for space in range(lib.NIC_SPACES)],
         "work": int(lib.nic_device_work(nic.handle)),
         "random": int(lib.nic_device_random(nic.handle)),
@@ -93,15 +93,16 @@ def _save_timers(nic: Nic) -> dict[str, int | None]:
     return timers
 
 
-def _inbound(nic: Nic) -> Iterator[bytes]:
+def _inbound(nic: Nic) -> Iterator[str]:
+    """The frames that wait, in hexadecimal; one with faults (NIC_FRAME_*) has their number and a colon before it."""
     size = lib.nic_inbound(nic.handle, ffi.NULL, 0)
     records = bytearray(size)
     if size:
         lib.nic_inbound(nic.handle, ffi.from_buffer(records), size)
     at = 0
     while at < size:
-        length = int.from_bytes(records[at : at + 4], "little")
-        yield bytes(records[at + 4 : at + 4 + length])
+        length, flags = (int.from_bytes(records[i : i + 2], "little") for i in (at, at + 2))
+        yield (f"{flags}:" if flags else "") + records[at + 4 : at + 4 + length].hex()
         at += 4 + length
 
 
@@ -221,8 +222,11 @@ def _apply_timers(nic: Nic, timers: Mapping[str, Any]) -> None:
 def _apply_inbound(nic: Nic, frames: list[str]) -> None:
     records = bytearray()
     for text in frames:
-        frame = bytes.fromhex(text)
-        records += len(frame).to_bytes(4, "little") + frame
+        flags, _, digits = text.rpartition(":")
+        frame, number = bytes.fromhex(digits), int(flags or 0)
+        if len(frame) >> 16 or number >> 16:
+            raise ValueError(f"an inbound frame of {len(frame)} bytes with faults {number:#x}")
+        records += len(frame).to_bytes(2, "little") + number.to_bytes(2, "little") + frame
     if lib.nic_inbound_load(nic.handle, ffi.from_buffer(bytes(records) or b"\0"), len(records)):
         raise ValueError("inbound frames do not fit")
 
