@@ -25,6 +25,7 @@ import nicemu
 from nicemu.backends import Null
 from nicemu.errors import ConfigurationError
 from nicemu.hosts.vfio_user import Server
+from nicemu.registers import Reset
 
 __all__ = ["served"]
 
@@ -233,7 +234,7 @@ def test_random_messages(served: Served) -> None:
                 while client.socket.recv(65536):
                     pass
             served.wait_idle()
-        served.call(lambda: served.nic.reset(nicemu.registers.Reset.POWER))
+        served.call(lambda: served.nic.reset(Reset.POWER))
 
 
 # ------------------------------------------------------------------------------------------------- F6: version

@@ -159,6 +159,8 @@ class Server:
     dma_timeout: seconds that a client may take to answer a DMA message before it is disconnected.
     on_connect, on_disconnect: called when a client comes and goes; on_disconnect gets the reason as text.
 
+    Attribute `listens`: whether another client can come; False for a connected socket.
+
     The card must have no guest memory of its own: its memory is the client's, and goes with it.  The card keeps its
     state and its wire when a client goes, for the next one.  Closing the card closes the server.
 
@@ -215,10 +217,10 @@ class Server:
                 raise HostError(refusal.errno, refusal.strerror) from None
             status = os.lstat(path)
             self.socket_path, self._file = path, (status.st_dev, status.st_ino)
-            number, listens = listener.detach(), True
+            number, self.listens = listener.detach(), True
         else:
             assert fd is not None
-            number, listens = _given(fd)
+            number, self.listens = _given(fd)
         self._python = ffi.new_handle(self)
         lib.nic_vfio_set_python(lib.nicemu_vfio_request)
         handle = lib.nic_vfio_new(self.nic.handle, self.nic.loop.handle, self._python)
@@ -228,7 +230,7 @@ class Server:
         self.handle = handle
         lib.nic_device_set_deferred(self.nic.handle, True)
         self.nic.closers.append(self.close)
-        error = (lib.nic_vfio_listen if listens else lib.nic_vfio_connect)(self.handle, number)
+        error = (lib.nic_vfio_listen if self.listens else lib.nic_vfio_connect)(self.handle, number)
         if error:
             os.close(number)
             self.close()
