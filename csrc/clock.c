@@ -11,6 +11,7 @@
 struct nic_clock {
     bool is_virtual;
     bool running; /* timers are being run: no re-entry */
+    bool freed;   /* its owner is gone: it goes with its last device */
     uint64_t now; /* virtual */
     nic_device *devices;
 };
@@ -27,7 +28,15 @@ nic_clock *nic_clock_new_virtual(uint64_t now)
     return clock;
 }
 
-void nic_clock_free(nic_clock *clock) { free(clock); }
+/* A garbage collector lets go of a card and its clock in any order. */
+void nic_clock_free(nic_clock *clock)
+{
+    if (clock && clock->devices)
+        clock->freed = true;
+    else
+        free(clock);
+}
+
 bool nic_clock_is_virtual(const nic_clock *clock) { return clock->is_virtual; }
 
 uint64_t nic_clock_now(const nic_clock *clock)
@@ -50,8 +59,10 @@ void nic_clock_leave(nic_clock *clock, nic_device *device)
     for (nic_device **link = &clock->devices; *link; link = &(*link)->next_on_clock)
         if (*link == device) {
             *link = device->next_on_clock;
-            return;
+            break;
         }
+    if (clock->freed && !clock->devices)
+        free(clock);
 }
 
 /* ------------------------------------------------------------------ timers */

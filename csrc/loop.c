@@ -91,6 +91,8 @@ int nic_loop_add_device(nic_loop *loop, nic_device *device)
 
 void nic_loop_remove_device(nic_loop *loop, nic_device *device)
 {
+    if (device->loop != loop)
+        return; /* the loop may be gone already */
     for (uint32_t i = 0; i < loop->device_count; i++) {
         if (loop->devices[i] != device)
             continue;
