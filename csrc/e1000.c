@@ -536,9 +536,9 @@ static void loaded(nic_device *device)
         tx->packet = E1000_NO_PACKET;
     if (tx->packet == E1000_NO_PACKET)
         tx->length = tx->partial_length = tx->header_length = tx->sent = 0;
-    if (tx->unwritten > E1000_CACHED)
+    if (tx->unwritten >= E1000_CACHED)
         tx->unwritten = 0;
-    if (card->rx.unwritten > E1000_CACHED)
+    if (card->rx.unwritten >= E1000_CACHED) /* as many are written back at once */
         card->rx.unwritten = 0;
 }
 

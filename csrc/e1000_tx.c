@@ -357,6 +357,7 @@ static void end_packet(e1000 *card)
 {
     forget_frame(card);
     card->tx.packet = E1000_NO_PACKET;
+    card->tx.header_length = card->tx.sent = 0;
 }
 
 /* ------------------------------------------------------------------ making a frame of it */
