@@ -46,7 +46,8 @@ configure() {
     ip route replace default via $host
 }
 
-# Answers come back, in order and unharmed.
+answered() { ping -q -c 1 -W 1 $host >/dev/null 2>&1; }
+
 reachable() {
     ping -q -c 3 -i 0.2 -W 3 $host >/tmp/ping 2>&1 || { cat /tmp/ping; return 1; }
 }
