@@ -50,7 +50,8 @@ int nic_model_link_hook(nic_model *model, uint32_t row, const char *space, const
     }
     const nic_pci_cells *pci = &model->pci;
     if (r->space == NIC_SPACE_CONFIG && !r->write_hook &&
-        (r->cell == pci->command || r->cell == pci->msi_control || r->cell == pci->pm_control))
+        (r->cell == pci->command || r->cell == pci->msi_control || r->cell == pci->pm_control ||
+         r->cell == pci->rom_base))
         r->write_hook = pci_write;
     return found;
 }
@@ -96,9 +97,22 @@ void nic_device_free(nic_device *device)
     nic_interrupt_set_fd(device, NIC_IRQ_MSI, -1);
     nic_trace_stop(device);
     nic_queue_free(&device->port.inbound);
+    free(device->rom);
     free(device->card);
     free(device->cells);
     free(device);
+}
+
+int nic_device_set_rom(nic_device *device, const void *contents)
+{
+    size_t size = device->model->spaces[NIC_SPACE_ROM].size;
+    uint8_t *rom = malloc(size);
+    if (!rom)
+        return ENOMEM;
+    memcpy(rom, contents, size);
+    free(device->rom);
+    device->rom = rom;
+    return 0;
 }
 
 void nic_device_set_python(nic_device *device, void *python) { device->python = python; }

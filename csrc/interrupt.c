@@ -13,6 +13,7 @@ enum {
     STATUS_INTX = 1 << 3,
     MSI_ENABLE = 1 << 0,
     PM_STATE = 3,
+    ROM_ENABLE = 1 << 0,
 };
 
 static void signal_fd(int fd)
@@ -106,6 +107,10 @@ void nic_pci_changed(nic_device *device)
     for (uint32_t i = 0; i < NIC_SPACE_CONFIG; i++)
         if (!awake || !(command & (model->spaces[i].io ? COMMAND_IO : COMMAND_MEMORY)))
             device->space_disabled |= (uint8_t)(1u << i);
+    /* The ROM answers when both memory space and its own enable bit are on (6.2.5.2). */
+    bool rom = pci->rom_base != NIC_NO_CELL && device->cells[pci->rom_base] & ROM_ENABLE;
+    if (!awake || !rom || !(command & COMMAND_MEMORY))
+        device->space_disabled |= 1u << NIC_SPACE_ROM;
     device->interrupt.msi = pci->msi_control != NIC_NO_CELL && device->cells[pci->msi_control] & MSI_ENABLE;
     drive_pin(device);
     if (device->bus_master && !master) /* rings that were rung while it was off */

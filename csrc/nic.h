@@ -267,6 +267,7 @@ struct nic_device {
     const nic_card *card_ops;
     uint32_t *cells;
     void *card;                  /* the card's private state, zeroed at creation */
+    uint8_t *rom;                /* expansion ROM, or NULL */
     nic_memory *memory;
     nic_clock *clock;
     nic_loop *loop;              /* NULL until attached */

@@ -88,7 +88,7 @@ typedef struct nic_reset_cell {  /* how one cell is reset */
 } nic_reset_cell;
 
 typedef struct nic_pci_cells {   /* where the engine finds what it needs of configuration space (NIC_NO_CELL: absent) */
-    uint32_t command, status, msi_control, msi_address, msi_data, pm_control;
+    uint32_t command, status, msi_control, msi_address, msi_data, pm_control, rom_base;
     bool intx_bits;              /* has PCI 2.3's Interrupt Disable and Interrupt Status */
 } nic_pci_cells;
 
@@ -242,6 +242,8 @@ nic_device *nic_device_new(const nic_model *model, nic_memory *memory, nic_clock
 void nic_device_free(nic_device *device);
 void nic_device_set_python(nic_device *device, void *python);
 void nic_device_set_profile(nic_device *device, int profile);
+/* Contents of the expansion ROM, copied; as long as the model's space NIC_SPACE_ROM.  ENOMEM. */
+int nic_device_set_rom(nic_device *device, const void *contents);
 void nic_device_set_deferred(nic_device *device, bool deferred);
 void nic_device_set_hold(nic_device *device, bool hold); /* a full ring holds frames back instead of dropping */
 void nic_reset(nic_device *device, int kind);

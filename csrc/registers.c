@@ -163,11 +163,21 @@ static bool gated(nic_device *device, uint32_t space)
     return device->space_disabled >> space & 1;
 }
 
+static uint64_t read_rom(const nic_device *device, uint64_t offset, uint32_t size)
+{
+    uint64_t result = 0, end = device->model->spaces[NIC_SPACE_ROM].size;
+    for (uint32_t i = 0; i < size; i++)
+        result |= (uint64_t)(device->rom && offset + i < end ? device->rom[offset + i] : 0xff) << (8 * i);
+    return result;
+}
+
 static inline uint64_t read_registers(nic_device *device, uint32_t space, uint64_t offset, uint32_t size)
 {
     const nic_model *model = device->model;
     const nic_space *s = &model->spaces[space];
     const nic_slot *slots = s->read[device->page[space]];
+    if (NIC_UNLIKELY(space == NIC_SPACE_ROM))
+        return read_rom(device, offset, size);
     uint64_t result = 0;
     for (uint32_t done = 0; done < size;) {
         const nic_slot *slot = slot_at(s, slots, offset + done);

@@ -239,7 +239,9 @@ static void read_space(nic_device *device, uint32_t space, const vfio_user_acces
     for (uint32_t done = 0; done < access->count;) {
         uint64_t offset = access->offset + done;
         uint32_t size = piece(offset, access->count - done, access->count);
-        uint64_t value = nic_read(device, space, offset, size);
+        /* A client reads the ROM once, without enabling it (QEMU's vfio; a kernel's vfio enables it for the read). */
+        uint64_t value =
+            space == NIC_SPACE_ROM ? nic_reach_read(device, space, offset, size) : nic_read(device, space, offset, size);
         memcpy(to + done, &value, size); /* little-endian, as PCI is */
         done += size;
     }

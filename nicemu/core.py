@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nicemu.clock import NEVER, Clock
@@ -12,7 +13,7 @@ from nicemu.errors import ConfigurationError, NicemuError
 from nicemu.findings import Finding, Rule
 from nicemu.loop import Loop
 from nicemu.memory import GuestMemory
-from nicemu.model import CONFIG, Model
+from nicemu.model import CONFIG, ROM, Model
 from nicemu.pci import Function, config_table
 from nicemu.registers import Register, Reset, Table
 
@@ -46,6 +47,19 @@ class Option:
     kind: str
     doc: str
     default: str = ""
+
+
+def _rom_image(file: str | Path | None) -> bytes:
+    """The contents of an expansion ROM, filled up to a power of two of at least 2 KiB (PCI 6.2.5.2)."""
+    if file is None:
+        return b""
+    try:
+        contents = Path(file).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"romfile={file}: {error.strerror}") from error
+    if contents[:2] != b"\x55\xaa" or len(contents) > 16 << 20:
+        raise ConfigurationError(f"romfile={file}; expected a PCI expansion ROM (55h AAh) of at most 16 MiB")
+    return contents.ljust(max(2048, 1 << (len(contents) - 1).bit_length()), b"\xff")
 
 
 # ------------------------------------------------------------------------------------------------- registers by name
@@ -139,7 +153,7 @@ class Space:
     @property
     def size(self) -> int:
         """Bytes."""
-        return int(self._nic.model().c.spaces[self.number].size)
+        return int(self._nic.compiled.c.spaces[self.number].size)
 
     def read(self, offset: int, size: int = 4) -> int:
         """A guest's read of 1, 2, 4 or 8 bytes, with all its side effects."""
@@ -288,26 +302,34 @@ class Nic:
     SPACES: ClassVar[Sequence[str]] = ()  #: tables that only windows and hooks reach (CSRs)
     RULES: ClassVar[Sequence[Rule]]
     OPTIONS: ClassVar[Sequence[Option]] = ()
-    _model: ClassVar[Model | None] = None
+    _models: ClassVar[dict[int, Model]] = {}
 
     @classmethod
-    def model(cls) -> Model:
-        """The compiled tables, made when the first card of the model is."""
-        if "_model" not in cls.__dict__ or cls._model is None:
-            by_name = {t.name: t for t in cls.TABLES}
-            spaces = {number: by_name[name] for number, name in cls.BARS.items()}
-            spaces |= {lib.NIC_SPACE_OWN + place: by_name[name] for place, name in enumerate(cls.SPACES)}
-            bars = cls.FUNCTION.bars if cls.FUNCTION else {}
-            if cls.FUNCTION:
-                if set(bars) != set(cls.BARS):
-                    raise NicemuError(f"{cls.MODEL}: BARS {sorted(cls.BARS)} differ from the function's {sorted(bars)}")
-                spaces[CONFIG] = config_table(cls.FUNCTION)
-            tables = [*cls.TABLES, *(table for table in spaces.values() if table not in cls.TABLES)]
-            registers = [(t.name, r.name) for t in tables for r in t]
-            reads = {key for key in registers if hasattr(cls, f"read_{key[0]}_{key[1]}")}
-            writes = {key for key in registers if hasattr(cls, f"write_{key[0]}_{key[1]}")}
-            cls._model = Model(cls.MODEL, cls.CARD, spaces, cls.TABLES, cls.RULES, reads, writes, bars=bars)
-        return cls._model
+    def model(cls, rom_size: int = 0) -> Model:
+        """The compiled tables, made when the first card of the model (with a ROM of this many bytes) is."""
+        if "_models" not in cls.__dict__:
+            cls._models = {}
+        if rom_size not in cls._models:
+            cls._models[rom_size] = cls._compile(rom_size)
+        return cls._models[rom_size]
+
+    @classmethod
+    def _compile(cls, rom_size: int) -> Model:
+        by_name = {t.name: t for t in cls.TABLES}
+        spaces = {number: by_name[name] for number, name in cls.BARS.items()}
+        spaces |= {lib.NIC_SPACE_OWN + place: by_name[name] for place, name in enumerate(cls.SPACES)}
+        bars = cls.FUNCTION.bars if cls.FUNCTION else {}
+        if cls.FUNCTION:
+            if set(bars) != set(cls.BARS):
+                raise NicemuError(f"{cls.MODEL}: BARS {sorted(cls.BARS)} differ from the function's {sorted(bars)}")
+            spaces[CONFIG] = config_table(replace(cls.FUNCTION, rom_size=rom_size))
+            if rom_size:
+                spaces[ROM] = Table("rom", rom_size, [], doc="Expansion ROM")
+        tables = [*cls.TABLES, *(table for table in spaces.values() if table not in cls.TABLES)]
+        registers = [(t.name, r.name) for t in tables for r in t]
+        reads = {key for key in registers if hasattr(cls, f"read_{key[0]}_{key[1]}")}
+        writes = {key for key in registers if hasattr(cls, f"write_{key[0]}_{key[1]}")}
+        return Model(cls.MODEL, cls.CARD, spaces, cls.TABLES, cls.RULES, reads, writes, bars=bars)
 
     def __init__(
         self,
@@ -323,6 +345,7 @@ class Nic:
         overflow: str = "",
         seed: int = 0,
         name: str = "",
+        romfile: str | Path | None = None,
         decode: bool = True,
     ) -> None:
         if profile not in PROFILES:
@@ -338,11 +361,14 @@ class Nic:
         self.seed = seed
         self.backend: Backend | None = None
         self._overflow = overflow
-        model = self.model()
-        self._compiled = model
+        image = _rom_image(romfile)
+        model = self.model(len(image))
+        self.compiled = model
         self.handle = lib.nic_device_new(model.c, self.memory.handle, self.clock.handle, seed)
         if self.handle == ffi.NULL:
             raise MemoryError("no memory for the card")
+        if image and lib.nic_device_set_rom(self.handle, image):
+            raise MemoryError("no memory for the expansion ROM")
         self._self_handle = ffi.new_handle(self)
         self._read_hooks: dict[int, Callable[[int, int], int]] = {}
         self._write_hooks: dict[int, Callable[[int, int, int], None]] = {}
@@ -350,6 +376,7 @@ class Nic:
         self.cells = ffi.cast(f"uint32_t (*)[{model.cell_count}]", lib.nic_device_cells(self.handle))[0]
         self.regs = RegisterFile(model, self.cells, self.TABLES)
         self.pci = RegisterFile(model, self.cells, [model.spaces[CONFIG]] if CONFIG in model.spaces else [])
+        self.rom = Space(self, ROM, model.spaces[ROM]) if image else None
         self.bars = {n: Space(self, n, t) for n, t in model.spaces.items() if n < CONFIG}
         self.config = Space(self, CONFIG, model.spaces.get(CONFIG, Table("config", 0, ())))
         self._timers: dict[int, Callable[[], None]] = {}
@@ -370,7 +397,7 @@ class Nic:
             self.plug(backend)
 
     def _bind_hooks(self) -> None:
-        for number, (table, register) in enumerate(self._compiled.rows):
+        for number, (table, register) in enumerate(self.compiled.rows):
             key = f"{table.name}_{register.name}"
             if hasattr(self, f"read_{key}"):
                 self._read_hooks[number] = getattr(self, f"read_{key}")
@@ -545,11 +572,11 @@ class Nic:
     def _decode(self, entry: Any) -> TraceEntry:
         register, meaning = "", ""
         if entry.row:
-            _, described = self._compiled.rows[entry.row - 1]
+            _, described = self.compiled.rows[entry.row - 1]
             register = described.element_name(entry.index)
             if entry.size == described.size:
                 meaning = described.describe(entry.value)
-        space = self._compiled.spaces[entry.space].name
+        space = self.compiled.spaces[entry.space].name
         return TraceEntry(
             entry.time, space, entry.offset, entry.size, bool(entry.write), entry.value, register, meaning
         )

@@ -13,10 +13,12 @@ from nicemu.findings import Rule
 from nicemu.pci import Bar
 from nicemu.registers import Register, Reset, State, Table
 
-__all__ = ["CONFIG", "Model"]
+__all__ = ["CONFIG", "ROM", "Model"]
 
 #: The engine's number of PCI configuration space.
 CONFIG = 6
+#: Its number of the expansion ROM.
+ROM = 7
 
 
 class Model:
@@ -194,6 +196,7 @@ class Model:
             "msi_address": "MSI_ADDRESS",
             "msi_data": "MSI_DATA",
             "pm_control": "PMCSR",
+            "rom_base": "ROM_BASE",
         }
         for member, register in names.items():
             present = self.cell_of.get(("config", register))

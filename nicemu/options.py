@@ -52,6 +52,7 @@ COMMON = (
         "profile", "str", "instant (work is done in the doorbell), wire (data sheet times) or chaos", "instant"
     ),
     ModelOption("overflow", "str", "a frame that finds the ring full: drop (silicon) or hold (lossless)", "by netdev"),
+    ModelOption("romfile", "file", "expansion ROM, such as iPXE's for this card", "none"),
     ModelOption("seed", "int", "fills what the data sheet leaves undefined, and drives chaos", "0"),
 )
 

@@ -33,7 +33,7 @@ _ITEMS = {1: "uint8_t", 2: "uint16_t", 4: "uint32_t", 8: "uint64_t"}
 
 def save(nic: Nic) -> bytes:
     """The card's whole state: registers, private state of the datapath, timers, parts, frames on their way in."""
-    model = nic.model()
+    model = nic.compiled
     registers: dict[str, dict[str, Any]] = {}
     for table, register, cell in cells(model.tables):
         width = 2 + 2 * register.size
@@ -173,7 +173,7 @@ def _same_names(what: str, expected: Mapping[str, Any], found: Mapping[str, Any]
 
 
 def _apply_registers(nic: Nic, tables: Mapping[str, Mapping[str, Any]]) -> None:
-    model = nic.model()
+    model = nic.compiled
     expected = {f"{t.name}.{r.name}" for t, r, _ in cells(model.tables)}
     found = {f"{table}.{name}" for table, registers in tables.items() for name in registers}
     if expected != found:

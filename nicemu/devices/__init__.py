@@ -65,6 +65,7 @@ def create(model: str, **options: Any) -> Nic:
       overflow  "drop" (silicon) or "hold" (lossless); by default what the backend asks for
       seed      fills what the data sheet leaves undefined, and drives chaos
       name      for messages and monitors
+      romfile   a PCI expansion ROM (iPXE); None: no ROM BAR
       decode    True: enable memory and I/O decoding as firmware would (bus mastering stays with the driver)
     and the model's own (`python -m nicemu info e1000`).
 

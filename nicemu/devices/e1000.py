@@ -121,7 +121,7 @@ class E1000(Nic):
 
     def setup(self) -> None:
         """EEPROM, PHY, and the timers of what takes time in the `wire` profile."""
-        model = self.model()
+        model = self.compiled
         self._cell = {
             name: model.cell("mmio", name) for _, name in ((t, r.name) for t, r in model.rows if t.name == "mmio")
         }
@@ -402,7 +402,7 @@ class E1000(Nic):
             self.phy.hardware_reset()
             self.reset(Reset.SOFT)
         elif new & PMCSR_STATE and not old & PMCSR_STATE:
-            self.cells[self.model().cell("config", "COMMAND")] &= ~3
+            self.cells[self.compiled.cell("config", "COMMAND")] &= ~3
         lib.nic_pci_changed(self.handle)
 
     def _update_power_data(self) -> None:

@@ -389,7 +389,7 @@ class Server:
         if argsz < 32 or index >= REGIONS:
             raise _RefusedError(errno.EINVAL)
         space = {ROM_REGION: lib.NIC_SPACE_ROM, CONFIG_REGION: lib.NIC_SPACE_CONFIG}.get(index, index)
-        size = int(self.nic.model().c.spaces[space].size) if index <= CONFIG_REGION else 0
+        size = int(self.nic.compiled.c.spaces[space].size) if index <= CONFIG_REGION else 0
         flags = 0 if not size else REGION_READ if index == ROM_REGION else REGION_READ | REGION_WRITE
         return struct.pack("=IIIIQQ", 32, flags, index, 0, size, 0)
 
@@ -397,7 +397,7 @@ class Server:
         """(flags, count) of a kind of interrupt."""
         if index == INTX and self.nic.pci.INTERRUPT_PIN.value:
             return IRQ_EVENTFD | IRQ_MASKABLE | IRQ_AUTOMASKED, 1
-        if index == MSI and self.nic.model().c.pci.msi_control != lib.NIC_NO_CELL:
+        if index == MSI and self.nic.compiled.c.pci.msi_control != lib.NIC_NO_CELL:
             return IRQ_EVENTFD | IRQ_NORESIZE, 1
         return 0, 0
 
