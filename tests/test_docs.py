@@ -12,7 +12,7 @@ from nicemu.codegen import CARDS
 from nicemu.docgen import page
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "conformance/README.md"]]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "conformance/README.md"]
 
 
 @pytest.mark.parametrize("card", CARDS)
