@@ -265,27 +265,16 @@ void e1000_link_changed(nic_device *device)
 
 /* ------------------------------------------------------------------ register hooks */
 
-static void check_base(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access, uint32_t rule)
-{
-    if (access->value & (E1000_DESCRIPTOR - 1))
-        nic_find(device, rule, access->value, 0);
-}
-
-static void check_length(nic_device *device, const nic_access *access, uint32_t rule)
-{
-    if (!access->value || access->value & ~E1000_RDLEN_LEN)
-        nic_find(device, rule, access->value, 0);
-}
-
 static void write_itr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
 {
     e1000_interrupt(device);
 }
 
-static void write_pba(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+static void write_pba(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    enum { TOTAL = 64 };
+    enum { TOTAL = E1000_PBM_BYTES / 1024 };
     uint32_t receive = e1000_reg(device, E1000_PBA) & E1000_PBA_RXA;
+    e1000_check_packet_buffer(device, access);
     device->cells[E1000_PBA] = receive | (receive < TOTAL ? TOTAL - receive : 0) << E1000_PBA_TXA_SHIFT;
 }
 
@@ -296,34 +285,27 @@ static void receive_ready(nic_device *device)
     nic_port_ready(&device->port);
 }
 
-static void check_control(nic_device *device, uint32_t rctl)
+static void write_fcrth(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
 {
-    uint32_t loopback = rctl & E1000_RCTL_LBM;
-    if ((rctl & E1000_RCTL_BSEX && !(rctl & E1000_RCTL_BSIZE)) || (rctl & E1000_RCTL_RDMTS) == E1000_RCTL_RDMTS ||
-        (loopback && loopback != E1000_RCTL_LBM))
-        nic_find(device, E1000_FIND_RX_CONTROL_RESERVED, rctl, 0);
+    e1000_check_threshold(device);
 }
 
 static void write_rctl(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    uint32_t rctl = e1000_reg(device, E1000_RCTL);
-    if (!(rctl & E1000_RCTL_EN))
-        return;
-    check_control(device, rctl);
-    if (!(access->old & E1000_RCTL_EN) && e1000_reg(device, E1000_RDH) == e1000_reg(device, E1000_RDT))
-        nic_find(device, E1000_FIND_RX_ENABLED_WITHOUT_BUFFERS, e1000_reg(device, E1000_RDH),
-                 e1000_reg(device, E1000_RDT));
-    receive_ready(device);
+    e1000_check_receive_control(device, access);
+    if (e1000_reg(device, E1000_RCTL) & E1000_RCTL_EN)
+        receive_ready(device);
 }
 
 static void write_rdbal(nic_device *device, const nic_row *row, const nic_access *access)
 {
-    check_base(device, row, access, E1000_FIND_RX_RING_UNALIGNED);
+    e1000_check_base(device, access, E1000_FIND_RX_RING_UNALIGNED);
+    e1000_note_written(device, row, access);
 }
 
 static void write_rdlen(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    check_length(device, access, E1000_FIND_RX_RING_LENGTH);
+    e1000_check_length(device, access, E1000_FIND_RX_RING_LENGTH);
 }
 
 static void write_rdh(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
@@ -333,11 +315,9 @@ static void write_rdh(nic_device *device, const nic_row *row NIC_UNUSED, const n
     e1000_of(device)->rx.unwritten = 0;
 }
 
-static void write_rdt(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+static void write_rdt(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    uint32_t tail = e1000_reg(device, E1000_RDT), length = e1000_reg(device, E1000_RDLEN);
-    if (length && tail >= length / E1000_DESCRIPTOR)
-        nic_find(device, E1000_FIND_RX_TAIL_OUT_OF_RING, tail, length);
+    e1000_check_receive_tail(device, access);
     receive_ready(device);
 }
 
@@ -349,6 +329,7 @@ static void write_rdtr(nic_device *device, const nic_row *row NIC_UNUSED, const 
 
 static void write_tctl(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
+    e1000_check_transmit_control(device, access);
     if (access->value & E1000_TCTL_SWXOFF)
         send_pause(device, pause_time(device));
     if (e1000_reg(device, E1000_TCTL) & ~access->old & E1000_TCTL_EN)
@@ -357,12 +338,13 @@ static void write_tctl(nic_device *device, const nic_row *row NIC_UNUSED, const 
 
 static void write_tdbal(nic_device *device, const nic_row *row, const nic_access *access)
 {
-    check_base(device, row, access, E1000_FIND_TX_RING_UNALIGNED);
+    e1000_check_base(device, access, E1000_FIND_TX_RING_UNALIGNED);
+    e1000_note_written(device, row, access);
 }
 
 static void write_tdlen(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    check_length(device, access, E1000_FIND_TX_RING_LENGTH);
+    e1000_check_length(device, access, E1000_FIND_TX_RING_LENGTH);
 }
 
 static void write_tdh(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
@@ -374,13 +356,9 @@ static void write_tdh(nic_device *device, const nic_row *row NIC_UNUSED, const n
     tx->busy = false; /* the descriptors that the chip held are not those of the ring any more (13.4.39) */
 }
 
-static void write_tdt(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+static void write_tdt(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    uint32_t tail = e1000_reg(device, E1000_TDT), length = e1000_reg(device, E1000_TDLEN);
-    if (NIC_UNLIKELY(length && tail >= length / E1000_DESCRIPTOR))
-        nic_find(device, E1000_FIND_TX_TAIL_OUT_OF_RING, tail, length);
-    if (NIC_UNLIKELY(!device->bus_master && tail != e1000_reg(device, E1000_TDH)))
-        nic_find_general(device, NIC_GENERAL_BUS_MASTER, e1000_reg(device, E1000_TDBAL), length);
+    e1000_check_transmit_tail(device, access);
     e1000_fetch_later(device);
 }
 
@@ -400,11 +378,11 @@ static uint32_t read_low(nic_device *device, const nic_row *row, const nic_acces
     return device->cells[row->cell];
 }
 
-static uint32_t read_high(nic_device *device, const nic_row *row, const nic_access *access NIC_UNUSED)
+static uint32_t read_high(nic_device *device, const nic_row *row, const nic_access *access)
 {
     e1000 *card = e1000_of(device);
     if (!(card->low_read & counter_bit(row)) && (device->cells[row->cell] || device->cells[row->cell - 1]))
-        nic_find(device, E1000_FIND_STATS_HIGH_FIRST, row->id, 0);
+        nic_find(device, E1000_FIND_STATS_HIGH_FIRST, access->offset, 0);
     card->low_read &= (uint8_t)~counter_bit(row);
     return device->cells[row->cell];
 }
@@ -414,6 +392,22 @@ static const nic_hook hooks[] = {
     {"mmio", "RCTL", NULL, write_rctl},
     {"mmio", "TCTL", NULL, write_tctl},
     {"mmio", "PBA", NULL, write_pba},
+    {"mmio", "FCRTH", NULL, write_fcrth},
+    {"mmio", "FCAL", NULL, e1000_note_written},
+    {"mmio", "FCAH", NULL, e1000_note_written},
+    {"mmio", "FCT", NULL, e1000_note_written},
+    {"mmio", "FCTTV", NULL, e1000_note_written},
+    {"mmio", "VET", NULL, e1000_note_written},
+    {"mmio", "TIPG", NULL, e1000_note_written},
+    {"mmio", "RDBAH", NULL, e1000_note_written},
+    {"mmio", "TDBAH", NULL, e1000_note_written},
+    {"mmio", "MTA", NULL, e1000_note_table},
+    {"mmio", "VFTA", NULL, e1000_note_table},
+    {"mmio", "RAL", NULL, e1000_note_address},
+    {"mmio", "RAH", NULL, e1000_note_address},
+    {"mmio", "FFLT", NULL, e1000_check_flexible_filter},
+    {"mmio", "FFMT", NULL, e1000_check_flexible_filter},
+    {"mmio", "FFVT", NULL, e1000_check_flexible_filter},
     {"mmio", "RDBAL", NULL, write_rdbal},
     {"mmio", "RDLEN", NULL, write_rdlen},
     {"mmio", "RDH", NULL, write_rdh},
@@ -461,15 +455,26 @@ static void reset(nic_device *device, int kind)
     memset(&card->tx, 0, offsetof(e1000_tx, partial));
     memset(&card->rx, 0, sizeof(card->rx));
     card->pause_owed = card->low_read = 0;
+    card->was_enabled = false;
     card->asserted = NIC_NEVER;
     if (kind != NIC_RESET_SOFT)
         card->phy_loopback = false;
+    if (kind != NIC_RESET_POWER)
+        return;
+    card->written = card->ral_written = 0;
+    memset(card->mta_written, 0, sizeof(card->mta_written));
+    memset(card->vfta_written, 0, sizeof(card->vfta_written));
 }
 
 static const nic_state_field state[] = {
     NIC_STATE(e1000, phy_loopback),
     NIC_STATE(e1000, pause_owed),
     NIC_STATE(e1000, low_read),
+    NIC_STATE(e1000, was_enabled),
+    NIC_STATE(e1000, written),
+    NIC_STATE(e1000, ral_written),
+    NIC_STATE_ARRAY(e1000, mta_written),
+    NIC_STATE_ARRAY(e1000, vfta_written),
     NIC_STATE_TIME(e1000, asserted),
 #define CONTEXT(context)                                                                                               \
     NIC_STATE(e1000, context.paylen), NIC_STATE(e1000, context.ipcse), NIC_STATE(e1000, context.tucse),                \

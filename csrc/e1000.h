@@ -152,6 +152,10 @@ typedef struct e1000 {
     bool phy_loopback;
     uint8_t pause_owed;    /* a PAUSE frame that the wire has not taken yet */
     uint8_t low_read;      /* bit n: the low half of the n-th 64-bit counter was read */
+    bool was_enabled;      /* RCTL.EN was set since the last reset */
+    /* what was written since power-on, of what that leaves undefined: for findings */
+    uint16_t written, ral_written;
+    uint32_t mta_written[4], vfta_written[4];
     uint64_t asserted;     /* when the interrupt was asserted last while ITR was on, ns; NIC_NEVER: not yet */
     e1000_tx tx;
     e1000_rx rx;
@@ -228,6 +232,21 @@ void e1000_paused(nic_device *device, uint32_t quanta);     /* a valid PAUSE fra
 void e1000_fullness(nic_device *device, bool overflow);     /* the receive FIFO's level changed, or it ran over */
 uint64_t e1000_bus_time(nic_device *device, uint32_t bytes); /* ns that a transfer takes on the PCI bus */
 uint64_t e1000_wire_time(const nic_device *device, uint32_t bytes); /* ns that a frame takes on the wire, with gap */
+
+/* e1000_rules.c: findings; the first three are hooks of registers that power-on leaves undefined */
+void e1000_note_written(nic_device *device, const nic_row *row, const nic_access *access);
+void e1000_note_table(nic_device *device, const nic_row *row, const nic_access *access);
+void e1000_note_address(nic_device *device, const nic_row *row, const nic_access *access);
+void e1000_check_tables(nic_device *device, uint32_t cell, uint32_t index); /* an element decides about a frame */
+void e1000_check_base(nic_device *device, const nic_access *access, uint32_t rule);
+void e1000_check_length(nic_device *device, const nic_access *access, uint32_t rule);
+void e1000_check_transmit_tail(nic_device *device, const nic_access *access);
+void e1000_check_receive_tail(nic_device *device, const nic_access *access);
+void e1000_check_transmit_control(nic_device *device, const nic_access *access);
+void e1000_check_receive_control(nic_device *device, const nic_access *access);
+void e1000_check_packet_buffer(nic_device *device, const nic_access *access);
+void e1000_check_threshold(nic_device *device);
+void e1000_check_flexible_filter(nic_device *device, const nic_row *row, const nic_access *access);
 
 /* e1000_wake.c, with e1000_wake_link of the API */
 bool e1000_wakes(const nic_device *device); /* some wake-up filter is on */

@@ -13,6 +13,7 @@ enum { /* the command byte of all descriptors (3.3.3.1, 3.3.6.1, 3.3.7.1) */
     CMD_IC = 0x04,  /* legacy */
     CMD_TSE = 0x04, /* extended */
     CMD_RS = 0x08,
+    CMD_RESERVED = 0x10,
     CMD_DEXT = 0x20,
     CMD_VLE = 0x40,
     CMD_IDE = 0x80,
@@ -25,6 +26,7 @@ enum { /* the command byte of all descriptors (3.3.3.1, 3.3.6.1, 3.3.7.1) */
     STATUS_DD = 0x01,
     STATUS_AT = 12, /* byte of the descriptor */
     LOW_UNIT = 8,   /* descriptors that TXDCTL.LWTHRESH counts in */
+    SHORTEST = 48,  /* a packet has so many bytes before it is padded (3.3.3) */
 };
 
 enum { /* bounds of one call; what is left is done in the next */
@@ -408,12 +410,14 @@ typedef struct spot { /* a checksum on its way into the frame */
 } spot;
 
 /* The sum from `first` to `last` (0: the end) that belongs at `at`; out of the frame, nothing is inserted (3.6). */
-static spot sum_frame(const form *f, uint32_t first, uint32_t last, uint32_t at, uint32_t extra)
+static spot sum_frame(nic_device *device, const form *f, uint32_t first, uint32_t last, uint32_t at, uint32_t extra)
 {
     nic_sum sum = {0};
     uint32_t end = last && last + 1 < f->length ? last + 1 : f->length;
-    if (first >= end || at + 2 > f->head_length)
+    if (first >= end || at + 2 > f->head_length) {
+        nic_find(device, E1000_FIND_TX_CHECKSUM_OFFSET, first >= end ? first : at, f->length);
         return (spot){0};
+    }
     nic_sum_add_iov(&sum, f->iov, f->count, first, end);
     nic_sum_add16(&sum, (uint16_t)extra);
     return (spot){true, at, (uint16_t)~nic_sum_value(&sum)};
@@ -426,13 +430,13 @@ static void put_sum(form *f, spot s)
 }
 
 /* Both checksums are those of the data as it came (3.6). */
-static void insert_checksums(form *f, const e1000_context *context, uint8_t options, uint32_t transport_length)
+static void insert_checksums(nic_device *device, form *f, const e1000_context *context, uint8_t options, uint32_t transport_length)
 {
     spot ip = {0}, transport = {0};
     if (options & POPTS_IXSM)
-        ip = sum_frame(f, context->ipcss, context->ipcse, context->ipcso, 0);
+        ip = sum_frame(device, f, context->ipcss, context->ipcse, context->ipcso, 0);
     if (options & POPTS_TXSM)
-        transport = sum_frame(f, context->tucss, context->tucse, context->tucso, transport_length);
+        transport = sum_frame(device, f, context->tucss, context->tucse, context->tucso, transport_length);
     put_sum(f, ip);
     put_sum(f, transport);
 }
@@ -524,6 +528,21 @@ static uint32_t head_needed(const e1000_tx *tx, uint8_t command, uint8_t cso, bo
     return need < tx->length ? need : tx->length;
 }
 
+static void check_packet(nic_device *device, uint8_t command, bool tag)
+{
+    const e1000_tx *tx = &e1000_of(device)->tx;
+    uint32_t descriptor = e1000_reg(device, E1000_TDH);
+    bool padded = e1000_reg(device, E1000_TCTL) & E1000_TCTL_PSP;
+    if (command & CMD_VLE && !tag)
+        nic_find(device, E1000_FIND_TX_VLAN_MODE, e1000_reg(device, E1000_CTRL), descriptor);
+    if (tx->bad)
+        return;
+    if (!tx->length)
+        nic_find(device, E1000_FIND_TX_LENGTH_ZERO, descriptor, 0);
+    else if (tx->length < (padded ? SHORTEST : E1000_MIN))
+        nic_find(device, E1000_FIND_TX_RUNT, tx->length, descriptor);
+}
+
 /* The descriptor with EOP came: IFCS, VLE and the tag are its (3.3.3.1, 3.3.7.1). */
 static void finish_packet(nic_device *device, uint8_t command, uint8_t cso, uint16_t special)
 {
@@ -531,19 +550,17 @@ static void finish_packet(nic_device *device, uint8_t command, uint8_t cso, uint
     e1000_tx *tx = &card->tx;
     bool tag = tagged(device, command), fcs = !(command & CMD_IFCS) && !tag;
     uint32_t shortest = fcs ? 14 + E1000_FCS : 14; /* less is not even a header */
-    if (!tx->bad && !tx->length)
-        nic_find(device, E1000_FIND_TX_LENGTH_ZERO, tx->address, e1000_reg(device, E1000_TDH));
-    else if (!tx->bad && tx->length < E1000_MIN && (tx->length < shortest || !(e1000_reg(device, E1000_TCTL) & E1000_TCTL_PSP)))
-        nic_find(device, E1000_FIND_TX_RUNT, tx->length, e1000_reg(device, E1000_TDH));
+    if (NIC_UNLIKELY(tx->length < E1000_MIN || (command & CMD_VLE && !tag)))
+        check_packet(device, command, tag);
     uint32_t head = head_needed(tx, command, cso, tag);
     if (NIC_LIKELY(!tx->bad && tx->length >= shortest && !head && !fcs)) {
         send_plain(device);
     } else if (!tx->bad && tx->length >= shortest) {
         form f = open_frame(&card->batch, NULL, head);
         if (tx->packet == E1000_LEGACY && command & CMD_IC)
-            put_sum(&f, sum_frame(&f, tx->css, 0, cso, 0));
+            put_sum(&f, sum_frame(device, &f, tx->css, 0, cso, 0));
         else if (tx->packet == E1000_DATA && tx->options & (POPTS_IXSM | POPTS_TXSM))
-            insert_checksums(&f, &tx->context, tx->options, 0);
+            insert_checksums(device, &f, &tx->context, tx->options, 0);
         if (tag)
             insert_tag(&f, e1000_reg(device, E1000_VET), special);
         if (!fcs || take_fcs(&f))
@@ -603,7 +620,9 @@ static void begin_segments(nic_device *device)
     if (!possible)
         nic_find(device, E1000_FIND_TX_TSO_MSS, context->mss, context->hdrlen);
     if (context->hdrlen > E1000_HEADER_MAX)
-        nic_find(device, E1000_FIND_TX_TSO_HEADER, context->hdrlen, E1000_HEADER_MAX);
+        nic_find(device, E1000_FIND_TX_TSO_HEADER, context->hdrlen, e1000_reg(device, E1000_TDH));
+    if (tx->command & CMD_VLE && !tagged(device, tx->command))
+        nic_find(device, E1000_FIND_TX_VLAN_MODE, e1000_reg(device, E1000_CTRL), e1000_reg(device, E1000_TDH));
     tx->bad = !context->loaded || !possible;
 }
 
@@ -626,7 +645,7 @@ static void send_segment(nic_device *device, bool last)
         form f = open_frame(&card->batch, tx->header, context->hdrlen);
         if (context->hdrlen)
             nic_segment_header(&segmenter, f.head, tx->segment, tx->sent, payload, last);
-        insert_checksums(&f, context, tx->options, constant || total < context->tucss ? 0 : total - context->tucss);
+        insert_checksums(device, &f, context, tx->options, constant || total < context->tucss ? 0 : total - context->tucss);
         if (tagged(device, tx->command))
             insert_tag(&f, e1000_reg(device, E1000_VET), tx->special);
         close_frame(device, f.iov, f.count, f.length);
@@ -647,6 +666,9 @@ static void take_header(nic_device *device, uint32_t length)
         tx->bad = true;
     tx->header_length += part;
     tx->offset += part;
+    if (tx->header_length < tx->context.hdrlen && tx->header_length != tx->context.ipcss &&
+        tx->header_length != tx->context.tucss) /* a header in two pieces (3.5.6) */
+        nic_find(device, E1000_FIND_TX_TSO_HEADER, tx->context.hdrlen, e1000_reg(device, E1000_TDH));
 }
 
 /* The packet's last descriptor is done: what is left of it goes, and the context is counted (13.7.53-54). */
@@ -660,9 +682,9 @@ static bool end_segments(nic_device *device)
             return false;
         send_segment(device, tx->sent + tx->length == tx->context.paylen);
     }
-    if (!tx->bad && tx->header_length < tx->context.hdrlen)
-        nic_find(device, E1000_FIND_TX_TSO_HEADER, tx->context.hdrlen, tx->header_length);
-    bool whole = !tx->bad && tx->sent == tx->context.paylen;
+    bool whole = !tx->bad && tx->header_length == tx->context.hdrlen && tx->sent == tx->context.paylen;
+    if (!whole && tx->context.loaded)
+        nic_find(device, E1000_FIND_TX_TSO_LENGTH, tx->header_length + tx->sent, tx->context.paylen);
     nic_count32(&device->cells[whole ? E1000_TSCTC : E1000_TSCTFC], 1);
     end_packet(card);
     return true;
@@ -732,10 +754,25 @@ static void begin_data(nic_device *device, uint8_t command)
     }
 }
 
+/* What a packet is that has this descriptor. */
+static uint8_t kind_of(uint32_t lower)
+{
+    uint32_t command = lower >> 24;
+    if (!(command & CMD_DEXT))
+        return E1000_LEGACY;
+    if ((lower >> 20 & 15) != TYPE_DATA)
+        return E1000_NO_PACKET;
+    return command & CMD_TSE ? E1000_SEGMENTED : E1000_DATA;
+}
+
 /* Processes the descriptor in work; returns false if it has to wait. */
 static bool process(nic_device *device, uint8_t command)
 {
     e1000_tx *tx = &e1000_of(device)->tx;
+    if (NIC_UNLIKELY(command & CMD_RESERVED || tx->upper & 0xf0))
+        nic_find(device, E1000_FIND_TX_DESCRIPTOR_RESERVED, command, e1000_reg(device, E1000_TDH));
+    if (NIC_UNLIKELY(tx->packet != E1000_NO_PACKET && !tx->offset && kind_of(tx->lower) != tx->packet))
+        nic_find(device, E1000_FIND_TX_MIXED_DESCRIPTORS, command, e1000_reg(device, E1000_TDH));
     if (command & CMD_DEXT) {
         uint32_t type = tx->lower >> 20 & 15;
         if (type == TYPE_CONTEXT) {
@@ -743,7 +780,7 @@ static bool process(nic_device *device, uint8_t command)
             return true;
         }
         if (type != TYPE_DATA) {
-            nic_find(device, E1000_FIND_TX_DESCRIPTOR_RESERVED, tx->lower, e1000_reg(device, E1000_TDH));
+            nic_find(device, E1000_FIND_TX_DESCRIPTOR_RESERVED, command, e1000_reg(device, E1000_TDH));
             return true;
         }
         if (tx->packet == E1000_NO_PACKET)

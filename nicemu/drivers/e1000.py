@@ -70,6 +70,7 @@ TIDV, TADV, TXDCTL = map(_Register, ("TIDV", "TADV", "TXDCTL"))
 RAL, RAH, MTA, VFTA = map(_Register, ("RAL", "RAH", "MTA", "VFTA"))
 
 TX_BUFFER = 4096  #: bytes; longer frames take several descriptors
+TX_SHORTEST = 48  #: bytes that a packet has before the card pads it (3.3.3)
 RX_BUFFER = 2048  #: bytes; RCTL.BSIZE 00
 DESCRIPTOR = 16  #: bytes
 
@@ -241,6 +242,8 @@ class E1000Driver(Driver):
         """Puts a frame into the ring; the arguments are those of `send`."""
         if vlan is not None and not self._vlan:
             raise ConfigurationError("send(vlan=) needs set_vlan_offload(True)")
+        if frame and not mss:
+            frame = frame.ljust(TX_SHORTEST, b"\0")
         pieces = self._cut(frame, cuts)
         self._make_room(len(pieces) + 1)
         special = 0 if vlan is None else vlan
