@@ -8,14 +8,14 @@ SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/*.py nicemu/*/__init__.py) pyprojec
 STRICT := -Werror
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -Werror
 
-.PHONY: demo test build lint types unit sanitize guests bench clean system
+.PHONY: demo test build lint types unit package sanitize guests bench clean system
 
 demo: build
 	$(BIN)/python -m nicemu.selftest
 	$(BIN)/python examples/live_card.py
 
 # What CI runs, quickest first.
-test: lint types unit sanitize guests
+test: lint types unit package sanitize guests
 
 build: $(VENV)/.built
 
@@ -41,6 +41,16 @@ types: build
 
 unit: build
 	$(BIN)/python -m pytest
+
+# The sdist builds a wheel, the wheel (under 2 MB, abi3) installs into an empty venv, and there the self-test passes.
+package: build
+	rm -rf build/package && mkdir -p build/package
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/package "$$($(BIN)/python -m build --quiet --sdist --outdir build/package . >&2; ls build/package/*.tar.gz)"
+	ls build/package/nicemu-*-cp310-abi3-*.whl
+	test "$$(stat -c %s build/package/*.whl)" -lt 2000000
+	$(PYTHON) -m venv build/package/venv
+	build/package/venv/bin/pip install --quiet build/package/*.whl
+	cd build/package && venv/bin/python -m nicemu.selftest
 
 # The same tests and a time-boxed fuzz run on an engine with AddressSanitizer and UndefinedBehaviorSanitizer.
 sanitize: $(ASAN)/.built
