@@ -9,37 +9,66 @@
 
 /* ------------------------------------------------------------------ Internet checksum */
 
-/* Four 32-bit words at once, on whatever the compiler makes of that. */
-typedef uint32_t words __attribute__((vector_size(16)));
+/* Four pairs of 32-bit words at once, on whatever the compiler makes of that. */
+typedef uint64_t pairs __attribute__((vector_size(32)));
+typedef uint64_t unaligned_pairs __attribute__((vector_size(32), aligned(1), may_alias));
 
-/* Sum of 32-bit words.  Lanes count the halves of words apart, so they hold 65536 blocks without a carry. */
+enum { SUM_BLOCK = 2 * sizeof(pairs) };
+
+/* Sum of the 32-bit words of whole blocks. */
+static inline __attribute__((always_inline)) uint64_t sum_blocks(const uint8_t *from, size_t blocks)
+{
+    pairs low = {0}, high = {0};
+    for (; blocks; blocks--, from += SUM_BLOCK) {
+        pairs a = *(const unaligned_pairs *)from, b = *(const unaligned_pairs *)(from + sizeof(pairs));
+        low += (a & 0xffffffff) + (b & 0xffffffff);
+        high += (a >> 32) + (b >> 32);
+    }
+    low += high;
+    return low[0] + low[1] + low[2] + low[3];
+}
+
+static uint64_t sum_plain(const uint8_t *from, size_t blocks) { return sum_blocks(from, blocks); }
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static uint64_t sum_wide(const uint8_t *from, size_t blocks)
+{
+    return sum_blocks(from, blocks);
+}
+#endif
+
 static uint64_t sum_words(const uint8_t *from, size_t length)
 {
-    enum { BLOCK = 2 * sizeof(words), BLOCKS = 1 << 15, WORTH_IT = 128 };
+    enum { WORTH_IT = 2 * SUM_BLOCK };
     uint64_t total = 0;
-    while (length >= WORTH_IT) {
-        size_t blocks = length / BLOCK < BLOCKS ? length / BLOCK : BLOCKS;
-        words low = {0}, high = {0}, w[2];
-        length -= blocks * BLOCK;
-        for (; blocks; blocks--, from += BLOCK) {
-            memcpy(w, from, BLOCK);
-            low += (w[0] & 0xffff) + (w[1] & 0xffff);
-            high += (w[0] >> 16) + (w[1] >> 16);
-        }
-        for (int i = 0; i < 4; i++)
-            total += low[i] + ((uint64_t)high[i] << 16);
+    if (length >= WORTH_IT) {
+        size_t blocks = length / SUM_BLOCK;
+#ifdef __x86_64__
+        total = __builtin_cpu_supports("avx2") ? sum_wide(from, blocks) : sum_plain(from, blocks);
+#else
+        total = sum_plain(from, blocks);
+#endif
+        from += blocks * SUM_BLOCK;
+        length %= SUM_BLOCK;
     }
-    for (; length >= 4; length -= 4, from += 4) {
+    for (; length >= 8; length -= 8, from += 8) {
+        uint64_t two;
+        memcpy(&two, from, 8);
+        total += (two & 0xffffffff) + (two >> 32);
+    }
+    if (length & 4) {
         uint32_t word;
         memcpy(&word, from, 4);
         total += word;
+        from += 4;
     }
-    if (length) {
-        uint32_t word = 0;
-        memcpy(&word, from, length);
-        total += word;
+    if (length & 2) {
+        uint16_t half;
+        memcpy(&half, from, 2);
+        total += half;
+        from += 2;
     }
-    return total;
+    return length & 1 ? total + *from : total;
 }
 
 static uint32_t fold(uint64_t total)
