@@ -45,7 +45,7 @@ unit: build
 # The sdist builds a wheel, the wheel (under 2 MB, abi3) installs into an empty venv, and there the self-test passes.
 package: build
 	rm -rf build/package && mkdir -p build/package
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/package "$$($(BIN)/python -m build --quiet --sdist --outdir build/package . >&2; ls build/package/*.tar.gz)"
+	$(BIN)/python -m build --quiet --outdir build/package .
 	ls build/package/nicemu-*-cp310-abi3-*.whl
 	test "$$(stat -c %s build/package/*.whl)" -lt 2000000
 	$(PYTHON) -m venv build/package/venv
