@@ -280,8 +280,7 @@ static void write_pba(nic_device *device, const nic_row *row NIC_UNUSED, const n
 
 static void receive_ready(nic_device *device)
 {
-    if (e1000_of(device)->rx.fifo.frames)
-        nic_want_work(device, E1000_WORK_STORE);
+    e1000_store_later(device);
     nic_port_ready(&device->port);
 }
 
@@ -437,6 +436,8 @@ static void work(nic_device *device, uint32_t work)
         send_pause(device, card->pause_owed == E1000_PAUSE_XOFF ? pause_time(device) : 0);
     if (work & E1000_WORK_STORE)
         e1000_store(device);
+    else if (work & NIC_WORK_TRANSMIT) /* also when bus mastering was switched on */
+        e1000_store_later(device);
     if (device->profile == NIC_PROFILE_INSTANT || work & E1000_WORK_FETCH) {
         if (work & (NIC_WORK_TRANSMIT | NIC_WORK_WRITABLE | E1000_WORK_FETCH))
             e1000_transmit(device);

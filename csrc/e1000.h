@@ -222,7 +222,8 @@ void e1000_count_sent(nic_device *device, const nic_frame *frames, size_t count)
 /* e1000_rx.c */
 size_t e1000_receive(nic_device *device, const nic_frame *frames, size_t count);
 void e1000_receive_looped(nic_device *device, const nic_frame *frames, size_t count);
-void e1000_store(nic_device *device); /* moves what the FIFO holds into the ring */
+void e1000_store(nic_device *device);       /* moves what the FIFO holds into the ring */
+void e1000_store_later(nic_device *device); /* the ring changed: does so now, or when the profile's bus has had its time */
 void e1000_receive_write_back(nic_device *device);
 bool e1000_can_receive(nic_device *device);
 

@@ -687,15 +687,17 @@ static void finish(walk *w)
 
 /* ------------------------------------------------------------------ entries */
 
-/* In profiles with time, a frame's way from the FIFO over the bus begins. */
-static void store_later(nic_device *device)
+void e1000_store_later(nic_device *device)
 {
     e1000_rx *rx = &e1000_of(device)->rx;
     struct iovec iov[2];
     e1000_record record;
     uint32_t at = 0;
-    if (device->profile != NIC_PROFILE_INSTANT && !nic_timer_armed(device, E1000_TIMER_STORE) &&
-        e1000_fifo_next(device, &rx->fifo, &at, iov, &record))
+    if (!rx->fifo.frames)
+        return;
+    if (device->profile == NIC_PROFILE_INSTANT)
+        nic_want_work(device, E1000_WORK_STORE);
+    else if (!nic_timer_armed(device, E1000_TIMER_STORE) && e1000_fifo_next(device, &rx->fifo, &at, iov, &record))
         nic_timer_set(device, E1000_TIMER_STORE, nic_now(device) + e1000_bus_time(device, record.length));
 }
 
@@ -711,7 +713,8 @@ static size_t receive(nic_device *device, const nic_frame *frames, size_t count,
     finish(&w);
     if (NIC_UNLIKELY(e1000_of(device)->rx.fifo.frames || e1000_of(device)->rx.level)) {
         e1000_fullness(device, false);
-        store_later(device);
+        if (device->profile != NIC_PROFILE_INSTANT && w.usable)
+            e1000_store_later(device);
     }
     return taken;
 }
@@ -737,9 +740,10 @@ void e1000_store(nic_device *device)
     store_waiting(&w, device->profile == NIC_PROFILE_INSTANT ? UINT32_MAX : 1);
     finish(&w);
     e1000_fullness(device, false);
-    store_later(device);
-    if (w.usable)
-        nic_port_ready(&device->port);
+    if (!w.usable)
+        return;
+    e1000_store_later(device);
+    nic_port_ready(&device->port);
 }
 
 bool e1000_can_receive(nic_device *device)

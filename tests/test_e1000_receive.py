@@ -622,8 +622,8 @@ def test_frames_wait_while_the_bus_is_not_ours(rig: Rig) -> None:
     rig.nic.config.write(0x04, 3, 2)
     rig.arrive(frame := for_us())
     assert rig["RDH"] == 0
+    assert rig["RDFPC"] == 1
     rig.nic.config.write(0x04, 7, 2)
-    rig["RDT"] = 6
     assert rig.frames() == [frame]
 
 
@@ -853,6 +853,21 @@ def test_profiles_with_time_store_the_same_frames(profile: str) -> None:
     assert rig["RDH"] == 0, "not at once"
     rig.clock.advance(1_000_000_000)
     assert rig.frames() == frames
+
+
+def test_a_frame_that_waits_for_descriptors_wakes_nobody() -> None:
+    """G14: no timer runs while there is nothing that it could do."""
+    rig = Rig(count=64, profile="wire")
+    rig.start_receive(RCTL.SECRC)
+    rig["RDT"] = rig["RDH"]
+    rig.arrive(frame := for_us())
+    rig.clock.advance(1_000_000)
+    assert rig["RDFPC"] == 1
+    deadline = rig.clock.next_deadline
+    assert deadline is None or deadline - rig.clock.now > 1_000_000
+    rig["RDT"] = 5
+    rig.clock.advance(1_000_000)
+    assert rig.frames() == [frame]
 
 
 # ------------------------------------------------------------------ snapshots
