@@ -1,0 +1,23 @@
+"""What the fuzzer and the robustness tests know of each family of cards."""
+
+from __future__ import annotations
+
+from nicemu.devices import find_class, models
+
+from .base import Family
+from .e1000 import E1000
+
+__all__ = ["FAMILIES", "Family", "family_of"]
+
+#: By the name of the C datapath (`Nic.CARD`).
+FAMILIES: dict[str, Family] = {"e1000": E1000()}
+
+
+def family_of(model: str) -> Family:
+    """The family of a model; KeyError for one that was forgotten here."""
+    return FAMILIES[find_class(model).CARD]
+
+
+def models_covered() -> list[str]:
+    """Every model that the package has: each must have a family here."""
+    return [info.name for info in models() if family_of(info.name)]

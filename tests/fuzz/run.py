@@ -1,0 +1,148 @@
+"""Runs cases in child processes, so that a crash, a sanitizer's report or a hang is a result like any other."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import re
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from .cases import Case
+from .world import OracleError, sanitized
+
+__all__ = ["LEAK", "Result", "check_leaks", "run_all", "run_case"]
+
+LEAK = "LEAK: memory of the engine is lost"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a case: `kind` is empty if all was well, else names what failed; `text` tells it all."""
+
+    kind: str = ""
+    text: str = ""
+
+
+def check_leaks() -> bool:
+    """Asks LeakSanitizer, if it is there, whether anything is lost by now."""
+    check = getattr(ctypes.CDLL(None), "__lsan_do_recoverable_leak_check", None)
+    if check is None or "detect_leaks=1" not in os.environ.get("ASAN_OPTIONS", ""):
+        return False
+    gc.collect()
+    return bool(check())
+
+
+def _kind(error: BaseException) -> str:
+    """The oracle, or the exception's type and place."""
+    if isinstance(error, OracleError):
+        return str(error).partition(":")[0]
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {os.path.basename(frame.filename)}:{frame.name}"
+
+
+def _child(jobs: Iterable[tuple[int, Callable[[], Case]]], pipe: int, leaks: bool) -> None:
+    """Runs jobs; tells the number of each before it begins, and what failed."""
+    for number, make in jobs:
+        os.write(pipe, f"begin {number}\n".encode())
+        try:
+            make().run()
+        except BaseException as error:
+            sys.stderr.write(traceback.format_exc())
+            os.write(pipe, f"fail {_kind(error)}\n".encode())
+            return
+    if leaks and check_leaks():
+        os.write(pipe, f"fail {LEAK}\n".encode())
+        return
+    os.write(pipe, b"done\n")
+
+
+def _listen(pipe: int, pid: int, timeout: float) -> list[str]:
+    """Lines of a child, until it ends; it is killed when it says nothing for so long."""
+    said, end = b"", time.monotonic() + timeout
+    while True:
+        ready, _, _ = select.select([pipe], [], [], max(0.0, end - time.monotonic()))
+        if not ready:
+            os.kill(pid, signal.SIGKILL)
+            return [*said.decode().splitlines(), "fail BOUND"]
+        part = os.read(pipe, 4096)
+        if not part:
+            return said.decode().splitlines()
+        said, end = said + part, time.monotonic() + timeout
+
+
+def _verdict(lines: list[str], status: int, errors: str) -> Result:
+    if lines and lines[-1] == "done":
+        return Result()
+    if lines and lines[-1].startswith("fail "):
+        return Result(lines[-1][5:], errors or "no operation came to an end in time")
+    report = re.search(r"SUMMARY: \w+: (\S+ \S+)|runtime error: (.*)", errors)
+    kind = next(group for group in report.groups() if group) if report else f"exit status {status}"
+    return Result(kind, errors)
+
+
+def _run(jobs: list[tuple[int, Callable[[], Case]]], timeout: float, leaks: bool) -> tuple[Result, int]:
+    """The result of some jobs, and the number of the one that was under way at the end."""
+    reader, writer = os.pipe()
+    with tempfile.TemporaryFile() as errors:
+        pid = os.fork()
+        if not pid:
+            os.dup2(errors.fileno(), 2)
+            os.close(reader)
+            status = 1
+            try:
+                _child(jobs, writer, leaks)
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(writer)
+        lines = _listen(reader, pid, timeout * (10 if sanitized() else 1))
+        os.close(reader)
+        _, status = os.waitpid(pid, 0)
+        errors.seek(0)
+        text = errors.read().decode(errors="replace")
+    begun = [int(line[6:]) for line in lines if line.startswith("begin ")]
+    return _verdict(lines, status, text), begun[-1] if begun else jobs[0][0]
+
+
+def run_case(case: Case, timeout: float = 10.0, *, leaks: bool = False) -> Result:
+    """Runs one case in a child process; one that takes more than `timeout` seconds (sanitized: ten times) hangs."""
+    return _run([(0, lambda: case)], timeout, leaks)[0]
+
+
+def run_all(
+    make: Callable[[int], Case], seeds: Iterable[int], until: float, batch: int = 16
+) -> Iterator[tuple[int, Result]]:
+    """Runs cases by seed until a time (time.monotonic); yields every seed that was run, with its result."""
+    pending: list[int] = []
+    source = iter(seeds)
+    while time.monotonic() < until:
+        while len(pending) < batch and (seed := next(source, None)) is not None:
+            pending.append(seed)
+        if not pending:
+            return
+        result, stopped = _run([(seed, lambda seed=seed: make(seed)) for seed in pending], 10.0, True)
+        if result.kind == LEAK:
+            yield from _blame(make, pending, result)
+            pending = []
+            continue
+        done = pending.index(stopped) if result.kind else len(pending)
+        yield from ((seed, Result()) for seed in pending[:done])
+        if result.kind:
+            yield stopped, result
+        pending = pending[done + 1 :]
+
+
+def _blame(make: Callable[[int], Case], seeds: list[int], whole: Result) -> Iterator[tuple[int, Result]]:
+    """Finds the seeds of a batch that leak."""
+    results = [(seed, run_case(make(seed), leaks=True)) for seed in seeds]
+    yield from results
+    if not any(result.kind for _, result in results):
+        yield seeds[-1], whole
