@@ -1,4 +1,4 @@
-"""82540EM, findings of the datapath: each rule with a driver that breaks it and one that keeps it."""
+"""82540EM, findings: each rule with a driver that breaks it and one that keeps it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from e1000_rig import (
     PEER,
     RAH,
     RCTL,
+    SECOND,
     TCTL,
     TX_BUFFERS,
     WUFC,
+    Bits,
     Rig,
     close_rigs,  # noqa: F401 (a fixture)
     ethernet,
@@ -29,8 +31,10 @@ from nicemu.devices.e1000_descriptors import (
     data,
     legacy,
 )
+from nicemu.devices.e1000_tables import RULES
 from nicemu.registers import Reset
 
+EECD, MDIC = Bits("EECD"), Bits("MDIC")
 GROUP = bytes.fromhex("01005e000001")
 SENT = LegacyCommand.EOP | LegacyCommand.IFCS | LegacyCommand.RS
 LAST = DataCommand.EOP | DataCommand.IFCS
@@ -202,11 +206,100 @@ def bus_master(rig: Rig, good: bool) -> None:
     rig.send(ethernet())
 
 
+def accesses(offset: int, size: int = 4, value: int | None = None) -> Callable[[Rig, bool], None]:
+    """A read, or a write of `value`; a driver that keeps the rule writes CTRL back."""
+
+    def action(rig: Rig, good: bool) -> None:
+        bar = rig.nic.bars[0]
+        if good:
+            rig["CTRL"] = rig["CTRL"]
+        elif value is None:
+            bar.read(offset, size)
+        else:
+            bar.write(offset, value, size)
+
+    return action
+
+
+def timed(action: Callable[[Rig, bool], object]) -> Callable[[bool], Rig]:
+    """On a card whose accesses take their time."""
+
+    def run(good: bool) -> Rig:
+        rig = Rig(profile="wire")
+        rig.nic.findings  # noqa: B018
+        action(rig, good)
+        return rig
+
+    return run
+
+
+def during_reset(rig: Rig, good: bool) -> None:
+    rig["CTRL"] |= CTRL.RST
+    rig.clock.advance(1000 if good else 999)
+    rig["STATUS"]
+
+
+def forced(rig: Rig, good: bool, mode: int = 0) -> None:
+    """The PHY negotiates 1000 Mb/s, full duplex."""
+    wrong = mode or CTRL.FRCSPD | CTRL.FRCDPLX | CTRL.FD | CTRL(SPEED=1)
+    right = CTRL.FRCSPD | CTRL.FRCDPLX | CTRL.FD | CTRL(SPEED=2)
+    rig["CTRL"] = CTRL.SLU | wrong
+    rig.clock.advance(500_000_000)  # as long as a driver may take to tell the PHY
+    if good:
+        rig["CTRL"] = CTRL.SLU | right
+    rig.clock.advance(600_000_000)
+
+
+def pins(rig: Rig, good: bool) -> None:
+    if good:
+        rig["EECD"] = EECD.EE_REQ
+        assert rig["EECD"] & EECD.EE_GNT
+    rig["EECD"] = EECD.CS | (EECD.EE_REQ if good else 0)
+
+
+def eerd_with_pins(rig: Rig, good: bool) -> None:
+    rig["EECD"] = EECD.EE_REQ
+    if good:
+        rig["EECD"] = 0
+    rig["EERD"] = 1
+
+
+def eerd_twice(rig: Rig, good: bool) -> None:
+    rig["EERD"] = 1
+    rig.clock.advance(SECOND if good else 1000)
+    rig["EERD"] = 0x101
+
+
+def mdic_twice(rig: Rig, good: bool) -> None:
+    rig["MDIC"] = MDIC(OP=2, PHYADD=1, REGADD=1)
+    rig.clock.advance(SECOND if good else 1000)
+    rig["MDIC"] = MDIC(OP=2, PHYADD=1, REGADD=2)
+
+
+MDIC_READ = MDIC(OP=2, PHYADD=1, REGADD=1)
+
 CASES: dict[str, list[Callable[[bool], Rig]]] = {
+    "access.width": [act(accesses(0x0008, 2)), act(accesses(0x0100, 1, 0)), act(accesses(0x5200, 8))],
+    "access.reserved-bits": [act(accesses(0x0100, value=1 << 31)), act(accesses(0x5404, value=1 << 20))],
+    "access.unmapped": [act(accesses(0x0004)), act(accesses(0x0F000, value=0))],
+    "access.during-reset": [timed(during_reset)],
     "control.undefined-used": [
         undefined(n) for n in ("VET", "TIPG", "FCAL", "FCAH", "FCT", "FCTTV", "RDBAL", "RDBAH", "TDBAL", "TDBAH")
     ],
     "control.packet-buffer": [stopped(set_register("PBA", bad, 40)) for bad in (0, 47, 64, 72)],
+    "link.forced-mismatch": [
+        act(forced),
+        timed(forced),
+        act(lambda r, good: forced(r, good, CTRL.FRCDPLX | CTRL(SPEED=2))),
+    ],
+    "eeprom.no-grant": [act(pins)],
+    "eeprom.busy": [act(eerd_with_pins), timed(eerd_twice)],
+    "mdic.busy": [timed(mdic_twice)],
+    "mdic.command": [
+        act(set_register("MDIC", bad, MDIC_READ))
+        for bad in (MDIC(PHYADD=1), MDIC(OP=3, PHYADD=1), MDIC_READ | MDIC.R, MDIC_READ | MDIC.E)
+    ],
+    "mdic.bad-phy": [act(set_register("MDIC", MDIC(OP=2, PHYADD=2), MDIC_READ))],
     "flow.threshold": [stopped(set_register("FCRTH", 0xC008, 0xC000))],
     "dma.bus-master-off": [act(bus_master)],
     "dma.unmapped": [act(lambda r, good: r.put(legacy(TX_BUFFERS if good else MEMORY, 60, SENT)))],
@@ -272,6 +365,10 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
     "wake.written-while-enabled": [act(flexible)],
     "stats.high-first": [act(high_first)],
 }
+
+
+def test_every_rule_has_a_driver_that_breaks_it_and_one_that_keeps_it() -> None:
+    assert {f"e1000.{rule}" for rule, cases in CASES.items() if cases} == {rule.id for rule in RULES}
 
 
 @pytest.mark.parametrize(("rule", "number"), [(rule, n) for rule, cases in CASES.items() for n in range(len(cases))])

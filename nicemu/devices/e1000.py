@@ -48,6 +48,9 @@ EEPROM_LOAD_NS = 1_500_000  #: some fifty words at 1 MHz, 27 clocks each (5.3.1)
 EERD_NS = 30_000  #: one word
 MDIC_NS = 25_600  #: 64 clocks of 2.5 MHz (802.3 22.2.2.11)
 
+#: Drivers change what CTRL forces first and the PHY then: for so long the two may differ, ns.
+MISMATCH_NS = 1_000_000_000
+
 FUNCTION = Function(
     vendor_id=0x8086,
     device_id=0x100E,
@@ -140,6 +143,7 @@ class E1000(Nic):
         self._load_timer = self.timer("eeprom-load", self._load_eeprom)
         self._eerd_timer = self.timer("eerd", self._finish_eerd)
         self._mdic_timer = self.timer("mdic", self._finish_mdic)
+        self._mismatch_timer = self.timer("mismatch", self._report_mismatch)
         self.phy = M88E1000(
             now_ns=clock,
             on_link_change=lambda up, speed, full: self._update_link(),
@@ -254,7 +258,10 @@ class E1000(Nic):
         if self._mdic_timer.running:
             self.find("e1000.mdic.busy", value, old)
             return
-        if value & MDIC_R or value >> 26 & 3 not in (1, 2):
+        known = value >> 26 & 3 in (1, 2)
+        if value & (MDIC_R | MDIC_E) or not known:
+            self.find("e1000.mdic.command", value)
+        if value & MDIC_R or not known:
             return
         self._run_or_start(self._mdic_timer, MDIC_NS, self._finish_mdic)
 
@@ -379,9 +386,30 @@ class E1000(Nic):
         self.cells[status] = value
         if value != before:
             lib.e1000_link_changed(self.handle)
+            self._watch_mismatch()
         if (value ^ before) & STATUS_LU:
             self._cause(ICR_LSC)
             lib.e1000_wake_link(self.handle)
+
+    def _mismatched(self) -> bool:
+        """Whether the MAC works at another speed or duplex than the PHY (13.4.1)."""
+        status, link = int(self.cells[self._cell["STATUS"]]), self.phy.link
+        return (
+            bool(status & STATUS_LU)
+            and link.up
+            and (status >> 6 & 3 != SPEED_CODES[link.speed] or bool(status & STATUS_FD) != link.full_duplex)
+        )
+
+    def _watch_mismatch(self) -> None:
+        if not self._mismatched():
+            self._mismatch_timer.stop()
+        elif not self._mismatch_timer.running:
+            self._mismatch_timer.start(MISMATCH_NS)
+
+    def _report_mismatch(self) -> None:
+        if self._mismatched():
+            cells = self.cells
+            self.find("e1000.link.forced-mismatch", int(cells[self._cell["CTRL"]]), int(cells[self._cell["STATUS"]]))
 
     def _cause(self, bits: int) -> None:
         lib.e1000_cause(self.handle, bits)

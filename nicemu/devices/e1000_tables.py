@@ -606,7 +606,7 @@ def _rule(id: str, severity: Severity, section: str, asks: str, first: str = "",
 # Where a rule speaks of a descriptor, its value is the descriptor's index in the ring.
 RULES: tuple[Rule, ...] = (
     _rule("access.width", "error", "13.2", "Registers are accessed 32 bits at a time", "offset", "bytes"),
-    _rule("access.reserved-bits", "warning", "13.2", "Reserved bits keep their value", "row", "value"),
+    _rule("access.reserved-bits", "warning", "13.2", "Reserved bits keep their value", "offset", "value"),
     _rule("access.unmapped", "warning", "13.2", "Only offsets that hold a register are accessed", "offset", "bytes"),
     _rule("access.during-reset", "error", "13.4.1",
           "Nothing is accessed within 1 us of setting CTRL.RST", "offset", "ns left"),
