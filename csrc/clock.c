@@ -105,12 +105,15 @@ const char *nic_timer_name(const nic_device *device, uint32_t timer)
     return timer < device->timer_count ? device->timers[timer].name : NULL;
 }
 
-/* The timer that is due first; ties go to the device and timer that were made first. */
-static nic_timer *earliest(const nic_clock *clock, nic_device **owner)
+/*
+ * The timer that is due first; ties go to the device and timer that were made first.  `idle`: of the devices that are
+ * not in the midst of work; a program may move the clock on from inside a backend's send().
+ */
+static nic_timer *earliest(const nic_clock *clock, nic_device **owner, bool idle)
 {
     nic_timer *first = NULL;
     for (nic_device *device = clock->devices; device; device = device->next_on_clock)
-        for (uint32_t i = 0; i < device->timer_count; i++) {
+        for (uint32_t i = 0; i < device->timer_count && !(idle && device->working); i++) {
             nic_timer *timer = &device->timers[i];
             if (timer->deadline != NIC_NEVER && (!first || timer->deadline < first->deadline)) {
                 first = timer;
@@ -123,17 +126,19 @@ static nic_timer *earliest(const nic_clock *clock, nic_device **owner)
 uint64_t nic_clock_next(const nic_clock *clock)
 {
     nic_device *owner;
-    const nic_timer *timer = earliest(clock, &owner);
+    const nic_timer *timer = earliest(clock, &owner, false);
     return timer ? timer->deadline : NIC_NEVER;
 }
 
 static void expire(nic_device *device, nic_timer *timer)
 {
     timer->deadline = NIC_NEVER;
+    device->working = true; /* what it asks for is done after it */
     if (timer->expired)
         timer->expired(device);
     else if (device->python && nic_py.timer)
         nic_py.timer(device->python, (uint32_t)(timer - device->timers));
+    device->working = false;
     if (device->work)
         nic_run_work(device);
 }
@@ -149,7 +154,7 @@ void nic_clock_run(nic_clock *clock)
     uint64_t now = nic_clock_now(clock);
     nic_device *owner = NULL;
     for (int i = 0; i < LIVE_EXPIRIES; i++) {
-        nic_timer *timer = earliest(clock, &owner);
+        nic_timer *timer = earliest(clock, &owner, true);
         if (!timer || timer->deadline > now)
             break;
         expire(owner, timer);
@@ -165,7 +170,7 @@ int nic_clock_advance(nic_clock *clock, uint64_t ns)
     uint64_t end = clock->now + ns;
     nic_device *owner = NULL;
     for (;;) {
-        nic_timer *timer = earliest(clock, &owner);
+        nic_timer *timer = earliest(clock, &owner, true);
         if (!timer || timer->deadline > end)
             break;
         if (timer->deadline > clock->now)
