@@ -188,8 +188,10 @@ enum { WORK_ROUNDS = 16 };
 
 void nic_run_work(nic_device *device)
 {
-    if (device->working)
+    if (device->working) {
+        device->counters.reentries += device->work != 0;
         return;
+    }
     device->working = true;
     for (int round = 0; device->work && round < WORK_ROUNDS; round++) {
         uint32_t work = device->work;
@@ -255,7 +257,7 @@ size_t nic_state(nic_device *device, nic_state_view *views, size_t count)
     for (const nic_state_field *field = device->card_ops->state; field->name; field++, n++)
         if (n < count)
             views[n] = (nic_state_view){field->name, (uint8_t *)device->card + field->offset, field->size,
-                                        field->count, field->time};
+                                        field->count, field->kind};
     return n;
 }
 

@@ -69,6 +69,8 @@ void nic_interrupt_set(nic_device *device, bool level)
 }
 
 bool nic_interrupt_level(const nic_device *device) { return device->interrupt.pin; }
+bool nic_interrupt_asserted(const nic_device *device) { return device->interrupt.level; }
+void nic_interrupt_restore(nic_device *device, bool level) { device->interrupt.level = level; }
 void nic_interrupt_to_python(nic_device *device, void *sink) { device->interrupt.python = sink; }
 
 void nic_interrupt_set_fd(nic_device *device, int which, int fd)

@@ -203,15 +203,16 @@ typedef struct nic_state_field { /* one scalar or byte array of a card's private
     uint16_t offset;
     uint16_t size;  /* of an element: 1, 2, 4 or 8 */
     uint32_t count; /* elements */
-    bool time;      /* ns on the device's clock: saved as the distance from now */
+    uint8_t kind;   /* NIC_KIND_* */
 } nic_state_field;
 
 #define NIC_STATE(type, field)                                                                                         \
-    {#field, offsetof(type, field), sizeof(((type *)0)->field), 1, false}
+    {#field, offsetof(type, field), sizeof(((type *)0)->field), 1,                                                     \
+     _Generic(((type *)0)->field, bool : NIC_KIND_FLAG, default : NIC_KIND_NUMBER)}
 #define NIC_STATE_TIME(type, field)                                                                                    \
-    {#field, offsetof(type, field), sizeof(((type *)0)->field), 1, true}
+    {#field, offsetof(type, field), sizeof(((type *)0)->field), 1, NIC_KIND_TIME}
 #define NIC_STATE_ARRAY(type, field)                                                                                   \
-    {#field, offsetof(type, field), sizeof(((type *)0)->field[0]), NIC_ARRAY_LEN(((type *)0)->field), false}
+    {#field, offsetof(type, field), sizeof(((type *)0)->field[0]), NIC_ARRAY_LEN(((type *)0)->field), NIC_KIND_NUMBER}
 
 typedef struct nic_card_timer {
     const char *name;

@@ -131,6 +131,7 @@ typedef struct nic_counters {    /* what the engine saw of the guest; never rese
     uint64_t dma_errors;         /* to addresses that nobody backs, or read-only */
     uint64_t descriptors;        /* fetched */
     uint64_t interrupts;         /* rising edges of the line and MSI messages */
+    uint64_t reentries;          /* work asked for from inside work (DMA to the card itself): done after it */
     uint64_t python_errors;      /* exceptions of Python hooks, kept from the guest */
 } nic_counters;
 
@@ -292,14 +293,21 @@ int nic_trace_start(nic_device *device, uint32_t entries);
 void nic_trace_stop(nic_device *device);
 size_t nic_trace_drain(nic_device *device, nic_trace_entry *entries, size_t count, uint64_t *lost);
 
+enum { /* nic_state_view.kind */
+    NIC_KIND_NUMBER = 0,
+    NIC_KIND_TIME = 1,          /* ns on the device's clock, NIC_NEVER for never: saved as the distance from now */
+    NIC_KIND_FLAG = 2,          /* a C bool: 0 or 1 */
+};
 typedef struct nic_state_view { /* one named piece of a card's private state */
     const char *name;
     void *data;
     uint32_t size, count;
-    bool time;                  /* ns on the device's clock, NIC_NEVER for never: saved as the distance from now */
+    uint8_t kind;
 } nic_state_view;
 size_t nic_state(nic_device *device, nic_state_view *views, size_t count); /* fills up to count; returns how many */
 void nic_state_loaded(nic_device *device);
+bool nic_interrupt_asserted(const nic_device *device); /* what the card asserts, whatever COMMAND and MSI make of it */
+void nic_interrupt_restore(nic_device *device, bool level); /* before nic_state_loaded: no message is sent again */
 void nic_device_set_work(nic_device *device, uint32_t work);
 size_t nic_inbound(nic_device *device, void *buffer, size_t size);         /* records {u32 length, bytes}; bytes needed */
 int nic_inbound_load(nic_device *device, const void *records, size_t size); /* EINVAL: malformed; nothing changed */

@@ -48,6 +48,7 @@ def save(nic: Nic) -> bytes:
         "timers": _save_timers(nic),
         "parts": {name: part.state() for name, part in nic.parts().items()},
         "inbound": list(_inbound(nic)),
+        "interrupt": bool(lib.nic_interrupt_asserted(nic.handle)),
         "pages": [int(lib.nic_device_page(nic.handle, space)) for space in range(lib.NIC_SPACES)],
         "work": int(lib.nic_device_work(nic.handle)),
         "random": int(lib.nic_device_random(nic.handle)),
@@ -62,7 +63,7 @@ class _View:
     data: Any  #: where it lies in the card
     size: int  #: bytes of an element
     count: int
-    time: bool
+    kind: int  #: lib.NIC_KIND_*
 
 
 def _views(nic: Nic) -> Iterator[tuple[str, _View]]:
@@ -70,15 +71,21 @@ def _views(nic: Nic) -> Iterator[tuple[str, _View]]:
     views = ffi.new("nic_state_view[]", max(count, 1))
     lib.nic_state(nic.handle, views, count)
     for i in range(count):  # copies: they outlive the array
-        yield ffi.string(views[i].name).decode(), _View(views[i].data, views[i].size, views[i].count, views[i].time)
+        yield ffi.string(views[i].name).decode(), _View(views[i].data, views[i].size, views[i].count, views[i].kind)
 
 
 def _save_field(nic: Nic, view: _View) -> Any:
     if view.size == 1 and view.count > 1:
         return bytes(ffi.buffer(ffi.cast("uint8_t *", view.data), view.count)).hex()
     items = ffi.cast(f"{_ITEMS[view.size]} *", view.data)
-    values = [_distance(nic, int(items[i])) if view.time else int(items[i]) for i in range(view.count)]
+    values = [_readable(nic, view, int(items[i])) for i in range(view.count)]
     return values[0] if view.count == 1 else values
+
+
+def _readable(nic: Nic, view: _View, value: int) -> int | bool | None:
+    if view.kind == lib.NIC_KIND_TIME:
+        return _distance(nic, value)
+    return bool(value) if view.kind == lib.NIC_KIND_FLAG else value
 
 
 def _distance(nic: Nic, time: int) -> int | None:
@@ -138,6 +145,7 @@ def _parse(nic: Nic, data: bytes) -> dict[str, Any]:
         ("parts", dict),
         ("inbound", list),
         ("pages", list),
+        ("interrupt", bool),
     ):
         if not isinstance(document.get(key), kind):
             raise SnapshotError(f"malformed snapshot: {key} is missing or is not a {kind.__name__}")
@@ -161,6 +169,7 @@ def _apply(nic: Nic, document: Mapping[str, Any]) -> None:
     for space, page in enumerate(document["pages"]):
         lib.nic_select_page(nic.handle, space, page)
     lib.nic_device_set_random(nic.handle, document["random"])
+    lib.nic_interrupt_restore(nic.handle, document["interrupt"])
     lib.nic_state_loaded(nic.handle)
     lib.nic_device_set_work(nic.handle, document["work"])  # last: bus mastering that comes on asks for work
     nic.after_load()
@@ -202,7 +211,9 @@ def _load_field(nic: Nic, name: str, view: _View, value: Any) -> None:
         raise ValueError(f"{name} needs {view.count} values")
     items = ffi.cast(f"{_ITEMS[view.size]} *", view.data)
     for index, item in enumerate(values):
-        items[index] = _time(nic, item) if view.time else item
+        if view.kind == lib.NIC_KIND_FLAG and not isinstance(item, bool):
+            raise ValueError(f"{name} is {item!r}; expected true or false")
+        items[index] = _time(nic, item) if view.kind == lib.NIC_KIND_TIME else item
 
 
 def _time(nic: Nic, distance: int | None) -> int:
