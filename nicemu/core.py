@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -14,13 +14,15 @@ from nicemu.findings import Finding, Rule
 from nicemu.loop import Loop
 from nicemu.memory import GuestMemory
 from nicemu.model import CONFIG, ROM, Model
+from nicemu.options import Option
 from nicemu.pci import Function, config_table
-from nicemu.registers import Register, Reset, Table
+from nicemu.registers import Reset, Table
+from nicemu.views import RegisterFile, Space
 
 if TYPE_CHECKING:
     from nicemu.backends import Backend
 
-__all__ = ["Latch", "Nic", "Option", "RegisterFile", "RegisterView", "Space", "Timer", "TraceEntry", "parse_mac"]
+__all__ = ["Latch", "Nic", "Timer", "TraceEntry", "parse_mac"]
 
 PROFILES = {"instant": 0, "wire": 1, "chaos": 2}
 
@@ -39,16 +41,6 @@ def parse_mac(text: str) -> bytes:
     return mac
 
 
-@dataclass(frozen=True)
-class Option:
-    """A property of a model, as the command line and `create` know it."""
-
-    name: str
-    kind: str
-    doc: str
-    default: str = ""
-
-
 def _rom_image(file: str | Path | None) -> bytes:
     """The contents of an expansion ROM, filled up to a power of two of at least 2 KiB (PCI 6.2.5.2)."""
     if file is None:
@@ -60,135 +52,6 @@ def _rom_image(file: str | Path | None) -> bytes:
     if contents[:2] != b"\x55\xaa" or len(contents) > 16 << 20:
         raise ConfigurationError(f"romfile={file}; expected a PCI expansion ROM (55h AAh) of at most 16 MiB")
     return contents.ljust(max(2048, 1 << (len(contents) - 1).bit_length()), b"\xff")
-
-
-# ------------------------------------------------------------------------------------------------- registers by name
-
-
-class RegisterView:
-    """One register of a card by name, for tests and tools: looking or setting has no side effect on the card.
-
-    `view.value` is the stored value, `view.FIELD` one field; both can be set.  `view[i]` is an element of an array.
-    """
-
-    __slots__ = ("_cells", "_index", "_register")
-    _cells: Any
-    _index: int
-    _register: Register
-
-    def __init__(self, cells: Any, register: Register, index: int) -> None:
-        object.__setattr__(self, "_cells", cells)
-        object.__setattr__(self, "_register", register)
-        object.__setattr__(self, "_index", index)
-
-    @property
-    def value(self) -> int:
-        """The stored value."""
-        return int(self._cells[self._index])
-
-    @value.setter
-    def value(self, value: int) -> None:
-        self._cells[self._index] = value & ((1 << 8 * self._register.size) - 1)
-
-    def __getitem__(self, index: int) -> RegisterView:
-        if not 0 <= index < self._register.count:
-            raise IndexError(f"{self._register.name}[{index}]; it has {self._register.count} elements")
-        return RegisterView(self._cells, self._register, self._index + index)
-
-    def __getattr__(self, name: str) -> int:
-        try:
-            f = self._register.field(name)
-        except KeyError as error:
-            raise AttributeError(error.args[0]) from None
-        return (self.value & f.mask) >> f.bit
-
-    def __setattr__(self, name: str, value: int) -> None:
-        if name == "value":
-            object.__setattr__(self, name, value)
-            return
-        f = self._register.field(name)
-        self.value = (self.value & ~f.mask) | ((value << f.bit) & f.mask)
-
-    def __int__(self) -> int:
-        return self.value
-
-    def __repr__(self) -> str:
-        return f"{self._register.name} = {self.value:#010x} {self._register.describe(self.value)}".rstrip()
-
-
-class RegisterFile:
-    """The registers of a card by name."""
-
-    __slots__ = ("_cells", "_model", "_tables")
-
-    def __init__(self, model: Model, cells: Any, tables: Sequence[Table]) -> None:
-        self._model, self._cells, self._tables = model, cells, tables
-
-    def __getattr__(self, name: str) -> RegisterView:
-        for table in self._tables:
-            register = table.by_name.get(name)
-            if register:
-                return RegisterView(self._cells, register, self._model.cell(table.name, name))
-        raise AttributeError(f"{self._model.name} has no register {name!r}")
-
-    def __dir__(self) -> list[str]:
-        return [r.name for t in self._tables for r in t]
-
-    def __iter__(self) -> Iterator[tuple[str, RegisterView]]:
-        for table in self._tables:
-            for register in table:
-                for index in range(register.count):
-                    cell = self._model.cell(table.name, register.name) + index
-                    yield register.element_name(index), RegisterView(self._cells, register, cell)
-
-
-class Space:
-    """An address space of a card as the guest sees it: a BAR or configuration space."""
-
-    __slots__ = ("_nic", "number", "table")
-
-    def __init__(self, nic: Nic, number: int, table: Table) -> None:
-        self._nic, self.number, self.table = nic, number, table
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return int(self._nic.compiled.c.spaces[self.number].size)
-
-    def read(self, offset: int, size: int = 4) -> int:
-        """A guest's read of 1, 2, 4 or 8 bytes, with all its side effects."""
-        if size not in (1, 2, 4, 8) or offset < 0:
-            raise ConfigurationError(f"read of {size} bytes at {offset:#x}; expected 1, 2, 4 or 8 at 0 or above")
-        value = int(lib.nic_read(self._nic.handle, self.number, offset, size))
-        raise_pending()
-        return value
-
-    def write(self, offset: int, value: int, size: int = 4) -> None:
-        """A guest's write of 1, 2, 4 or 8 bytes, with all its side effects."""
-        if size not in (1, 2, 4, 8) or offset < 0:
-            raise ConfigurationError(f"write of {size} bytes at {offset:#x}; expected 1, 2, 4 or 8 at 0 or above")
-        lib.nic_write(self._nic.handle, self.number, offset, value & ((1 << 8 * size) - 1), size)
-        raise_pending()
-
-    def read_repeat(self, offset: int, size: int, count: int) -> bytes:
-        """`count` reads of one offset (rep insb/insw/insl), as one little-endian byte string."""
-        if size not in (1, 2, 4, 8) or offset < 0 or count < 0:
-            raise ConfigurationError(
-                f"{count} reads of {size} bytes at {offset:#x}; expected 1, 2, 4 or 8 at 0 or above"
-            )
-        buffer = bytearray(size * count)
-        lib.nic_read_repeat(self._nic.handle, self.number, offset, size, ffi.from_buffer(buffer), count)
-        raise_pending()
-        return bytes(buffer)
-
-    def write_repeat(self, offset: int, size: int, data: bytes) -> None:
-        """Writes of `size` bytes to one offset (rep outsb/outsw/outsl) until `data` is used up."""
-        if size not in (1, 2, 4, 8) or offset < 0:
-            raise ConfigurationError(f"writes of {size} bytes at {offset:#x}; expected 1, 2, 4 or 8 at 0 or above")
-        if len(data) % size:
-            raise ConfigurationError(f"{len(data)} bytes of data; expected a multiple of {size}")
-        lib.nic_write_repeat(self._nic.handle, self.number, offset, size, ffi.from_buffer(data), len(data) // size)
-        raise_pending()
 
 
 # ------------------------------------------------------------------------------------------------- timers and trace
@@ -361,26 +224,9 @@ class Nic:
         self.seed = seed
         self.backend: Backend | None = None
         self._overflow = overflow
-        image = _rom_image(romfile)
-        model = self.model(len(image))
-        self.compiled = model
-        self.handle = lib.nic_device_new(model.c, self.memory.handle, self.clock.handle, seed)
-        if self.handle == ffi.NULL:
-            raise MemoryError("no memory for the card")
-        if image and lib.nic_device_set_rom(self.handle, image):
-            raise MemoryError("no memory for the expansion ROM")
-        self._self_handle = ffi.new_handle(self)
-        self._read_hooks: dict[int, Callable[[int, int], int]] = {}
-        self._write_hooks: dict[int, Callable[[int, int, int], None]] = {}
-        self._bind_hooks()
-        self.cells = ffi.cast(f"uint32_t (*)[{model.cell_count}]", lib.nic_device_cells(self.handle))[0]
-        self.regs = RegisterFile(model, self.cells, self.TABLES)
-        self.pci = RegisterFile(model, self.cells, [model.spaces[CONFIG]] if CONFIG in model.spaces else [])
-        self.rom = Space(self, ROM, model.spaces[ROM]) if image else None
-        self.bars = {n: Space(self, n, t) for n, t in model.spaces.items() if n < CONFIG}
-        self.config = Space(self, CONFIG, model.spaces.get(CONFIG, Table("config", 0, ())))
+        self._make_device(_rom_image(romfile))
+        self._make_views()
         self._timers: dict[int, Callable[[], None]] = {}
-        self.python_errors = 0
         self._sink = _Sink(irq, msi)
         self._sink_handle = ffi.new_handle(self._sink)
         if irq or msi:
@@ -395,6 +241,27 @@ class Nic:
             self.enable_decoding()
         if backend is not None:
             self.plug(backend)
+
+    def _make_device(self, rom: bytes) -> None:
+        self.compiled = self.model(len(rom))
+        self.handle = lib.nic_device_new(self.compiled.c, self.memory.handle, self.clock.handle, self.seed)
+        if self.handle == ffi.NULL:
+            raise MemoryError("no memory for the card")
+        if rom and lib.nic_device_set_rom(self.handle, rom):
+            raise MemoryError("no memory for the expansion ROM")
+        self._self_handle = ffi.new_handle(self)
+        self._read_hooks: dict[int, Callable[[int, int], int]] = {}
+        self._write_hooks: dict[int, Callable[[int, int, int], None]] = {}
+        self._bind_hooks()
+
+    def _make_views(self) -> None:
+        model, spaces = self.compiled, self.compiled.spaces
+        self.cells = ffi.cast(f"uint32_t (*)[{model.cell_count}]", lib.nic_device_cells(self.handle))[0]
+        self.regs = RegisterFile(model, self.cells, self.TABLES)
+        self.pci = RegisterFile(model, self.cells, [spaces[CONFIG]] if CONFIG in spaces else [])
+        self.rom = Space(self, ROM, spaces[ROM]) if ROM in spaces else None
+        self.bars = {number: Space(self, number, table) for number, table in spaces.items() if number < CONFIG}
+        self.config = Space(self, CONFIG, spaces.get(CONFIG, Table("config", 0, ())))
 
     def _bind_hooks(self) -> None:
         for number, (table, register) in enumerate(self.compiled.rows):

@@ -55,7 +55,7 @@ class Loop:
         return int(lib.nic_loop_fileno(self.handle))
 
     def turn(self, timeout: float | None = 0.0) -> None:
-        """One turn: frames, timers, doorbells.  Waits at most `timeout` seconds (None: no limit) for something to do."""
+        """One turn: frames, timers, doorbells.  Waits at most `timeout` seconds (None: no limit) for any of them."""
         lib.nic_loop_turn(self.handle, -1 if timeout is None else int(timeout * 1e9))
         raise_pending()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nicemu.backends import BackendType
     from nicemu.core import Nic
 
-__all__ = ["Options", "backend_help", "model_arguments", "model_help", "parse"]
+__all__ = ["Option", "Options", "backend_help", "model_arguments", "model_help", "parse"]
 
 HELP_WORDS = ("help", "?")
 
@@ -31,10 +31,12 @@ class Options:
 
 
 @dataclass(frozen=True)
-class ModelOption:
-    """An option of a model: what it is called, what a value looks like ("str", "int", "file"), help.
+class Option:
+    """An option of a model or a backend, as the command line and `create` know it.
 
-    parameter: the keyword argument of `create`; empty where it has the option's name.
+    kind:      what a value looks like: `str`, `int`, `bool`, `file`, `dir`, `addr`, `addr/len` or `rule`.
+    parameter: the Python parameter; empty where it is the name with `_` for `-`.
+    many:      may be given more than once.
     """
 
     name: str
@@ -42,18 +44,39 @@ class ModelOption:
     doc: str
     default: str = ""
     parameter: str = ""
+    many: bool = False
+
+    @property
+    def keyword(self) -> str:
+        """The Python parameter."""
+        return self.parameter or self.name.replace("-", "_")
+
+    def read(self, values: Sequence[Any]) -> Any:
+        """The Python value; ConfigurationError for a form that is not this option's."""
+        if self.many:
+            return list(values)
+        if len(values) > 1:
+            raise ConfigurationError(f"option {self.name} is given {len(values)} times; expected once")
+        value = values[0]
+        if self.kind == "int" and isinstance(value, str):
+            return _number(self.name, value)
+        if self.kind != "bool" or isinstance(value, bool):
+            return value
+        if value in ("on", "yes", "true", "y"):
+            return True
+        if value in ("off", "no", "false", "n"):
+            return False
+        raise ConfigurationError(f"{self.name}={value} is not a switch; expected on or off")
 
 
 #: What every model takes besides its own options.
 COMMON = (
-    ModelOption("mac", "str", "Ethernet 6-byte MAC Address, example: 52:54:00:12:34:56", "52:54:00:12:34:56"),
-    ModelOption("id", "str", "name in messages and in the monitor", "the model", "name"),
-    ModelOption(
-        "profile", "str", "instant (work is done in the doorbell), wire (data sheet times) or chaos", "instant"
-    ),
-    ModelOption("overflow", "str", "a frame that finds the ring full: drop (silicon) or hold (lossless)", "by netdev"),
-    ModelOption("romfile", "file", "expansion ROM, such as iPXE's for this card", "none"),
-    ModelOption("seed", "int", "fills what the data sheet leaves undefined, and drives chaos", "0"),
+    Option("mac", "str", "Ethernet 6-byte MAC Address, example: 52:54:00:12:34:56", "52:54:00:12:34:56"),
+    Option("id", "str", "name in messages and in the monitor", "the model", "name"),
+    Option("profile", "str", "instant (work is done in the doorbell), wire (data sheet times) or chaos", "instant"),
+    Option("overflow", "str", "a frame that finds the ring full: drop (silicon) or hold (lossless)", "by netdev"),
+    Option("romfile", "file", "expansion ROM, such as iPXE's for this card", "none"),
+    Option("seed", "int", "fills what the data sheet leaves undefined, and drives chaos", "0"),
 )
 
 
@@ -80,15 +103,12 @@ def model_arguments(model: type[Nic], options: Options) -> dict[str, Any]:
     for name, values in options.values.items():
         if name not in known:
             raise ConfigurationError(f"{options.word} has no option {name!r}; expected one of: {', '.join(known)}")
-        if len(values) > 1:
-            raise ConfigurationError(f"option {name} is given {len(values)} times; expected once")
-        option = known[name]
-        arguments[option.parameter or name] = _number(name, values[0]) if option.kind == "int" else values[0]
+        arguments[known[name].keyword] = known[name].read(values)
     return arguments
 
 
-def _known(model: type[Nic]) -> list[ModelOption]:
-    return [*COMMON, *(ModelOption(o.name, o.kind, o.doc, o.default) for o in model.OPTIONS)]
+def _known(model: type[Nic]) -> list[Option]:
+    return [*COMMON, *model.OPTIONS]
 
 
 def _number(name: str, text: str) -> int:
@@ -112,6 +132,6 @@ def backend_help(backend: BackendType) -> str:
     """A backend's options, one a line, in QEMU's layout."""
     lines = [_line("id", "str", "name in messages and in the monitor", backend.name)]
     for option in backend.options:
-        form = "on|off" if option.form == "bool" else option.form
-        lines.append(_line(option.name, form, option.help, option.default, option.many))
+        form = "on|off" if option.kind == "bool" else option.kind
+        lines.append(_line(option.name, form, option.doc, option.default, option.many))
     return "\n".join(lines)

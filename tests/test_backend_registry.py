@@ -16,7 +16,7 @@ def test_every_type_is_listed_with_options_that_it_takes() -> None:
             assert isinstance(backend, Backend)
             assert backend.kind == kind.name
         assert kind.description
-        assert all(option.help and option.form for option in kind.options)
+        assert all(option.doc and option.kind for option in kind.options)
 
 
 @pytest.mark.parametrize(("text", "kind"), [("null", Null), ("loopback,id=x", Loopback), ("user,id=n0", User)])

@@ -12,7 +12,7 @@ from __future__ import annotations
 from nicemu.backends.base import Backend, Counters
 from nicemu.backends.pcap import Pcap
 from nicemu.backends.python import PythonBackend
-from nicemu.backends.registry import BackendType, Option, available, create, parse
+from nicemu.backends.registry import BackendType, available, create, parse
 from nicemu.backends.user import User, UserCounters
 from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
 
@@ -24,7 +24,6 @@ __all__ = [
     "HubPort",
     "Loopback",
     "Null",
-    "Option",
     "Pair",
     "Pcap",
     "PythonBackend",

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nicemu.backends.base import Backend
 from nicemu.errors import ConfigurationError
+from nicemu.options import Option
 from nicemu.options import parse as split
 
-__all__ = ["BackendType", "Option", "available", "create", "parse"]
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option of a backend, as -netdev takes it."""
-
-    name: str
-    #: What a value is: `str`, `bool`, `addr`, `addr/len`, `dir` or `rule`.
-    form: str
-    help: str
-    default: str = ""
-    #: May be given more than once.
-    many: bool = False
-
-    @property
-    def keyword(self) -> str:
-        """The Python parameter."""
-        return self.name.replace("-", "_")
-
-    def read(self, values: Sequence[Any]) -> Any:
-        """The Python value; ConfigurationError for a form that is not this option's."""
-        if self.many:
-            return list(values)
-        if len(values) > 1:
-            raise ConfigurationError(f"option {self.name} is given {len(values)} times; expected once")
-        value = values[0]
-        if self.form != "bool" or isinstance(value, bool):
-            return value
-        if value in ("on", "yes", "true", "y"):
-            return True
-        if value in ("off", "no", "false", "n"):
-            return False
-        raise ConfigurationError(f"{self.name}={value} is not a switch; expected on or off")
+__all__ = ["BackendType", "available", "create", "parse"]
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nicemu.core import Latch, Nic, Option, Timer
+from nicemu.core import Latch, Nic, Timer
 from nicemu.devices.e1000_tables import RULES, TABLES
 from nicemu.eeprom import MicrowireEeprom, with_checksum
 from nicemu.engine import lib
 from nicemu.errors import ConfigurationError
 from nicemu.m88e1000 import M88E1000
+from nicemu.options import Option
 from nicemu.pci import Bar, Function, msi, pcix, power_management
 from nicemu.registers import Reset
 
