@@ -234,11 +234,10 @@ void e1000_fullness(nic_device *device, bool overflow);     /* the receive FIFO'
 uint64_t e1000_bus_time(nic_device *device, uint32_t bytes); /* ns that a transfer takes on the PCI bus */
 uint64_t e1000_wire_time(const nic_device *device, uint32_t bytes); /* ns that a frame takes on the wire, with gap */
 
-/* e1000_rules.c: findings; the first three are hooks of registers that power-on leaves undefined */
+/* e1000_rules.c, with e1000_check_control of the API: findings; the first three are hooks of what power-on undefines */
 void e1000_note_written(nic_device *device, const nic_row *row, const nic_access *access);
 void e1000_note_table(nic_device *device, const nic_row *row, const nic_access *access);
 void e1000_note_address(nic_device *device, const nic_row *row, const nic_access *access);
-void e1000_check_tables(nic_device *device, uint32_t cell, uint32_t index); /* an element decides about a frame */
 void e1000_check_base(nic_device *device, const nic_access *access, uint32_t rule);
 void e1000_check_length(nic_device *device, const nic_access *access, uint32_t rule);
 void e1000_check_transmit_tail(nic_device *device, const nic_access *access);

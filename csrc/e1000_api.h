@@ -12,6 +12,7 @@ enum { /* nic_python.event */
 void e1000_set_loopback(nic_device *device, bool on);
 /* STATUS changed: frames may go again, or the pause of a link that is gone ends. */
 void e1000_link_changed(nic_device *device);
+void e1000_check_control(nic_device *device, uint32_t old); /* CTRL was written: findings */
 /* A wake-up event that the PHY saw: WUFC.LNKC decides (8254x SDM 6.4.2). */
 void e1000_wake_link(nic_device *device);
 /* Sets interrupt causes of the PHY and MAC blocks: LSC, MDAC, PHYINT. */

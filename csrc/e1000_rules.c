@@ -6,14 +6,25 @@
 
 /* ------------------------------------------------------------------ what power-on leaves undefined */
 
+enum { FCAL, FCAH, FCT, VET, FCTTV, TIPG, RDBAL, RDBAH, TDBAL, TDBAH, REGISTERS, MTA = REGISTERS, VFTA };
+
 static const struct {
     uint32_t cell, offset;
-} undefined[] = {
-    {E1000_FCAL, 0x0028},  {E1000_FCAH, 0x002c},  {E1000_FCT, 0x0030},   {E1000_VET, 0x0038},   {E1000_FCTTV, 0x0170},
-    {E1000_TIPG, 0x0410},  {E1000_RDBAL, 0x2800}, {E1000_RDBAH, 0x2804}, {E1000_TDBAL, 0x3800}, {E1000_TDBAH, 0x3804},
+} undefined[REGISTERS] = {
+    [FCAL] = {E1000_FCAL, 0x0028},   [FCAH] = {E1000_FCAH, 0x002c},   [FCT] = {E1000_FCT, 0x0030},
+    [VET] = {E1000_VET, 0x0038},     [FCTTV] = {E1000_FCTTV, 0x0170}, [TIPG] = {E1000_TIPG, 0x0410},
+    [RDBAL] = {E1000_RDBAL, 0x2800}, [RDBAH] = {E1000_RDBAH, 0x2804}, [TDBAL] = {E1000_TDBAL, 0x3800},
+    [TDBAH] = {E1000_TDBAH, 0x3804},
 };
 
 enum { MTA_OFFSET = 0x5200, RAL_OFFSET = 0x5400, VFTA_OFFSET = 0x5600 };
+
+enum { /* what goes together, as bits */
+    RECEIVE_RING = 1 << RDBAL | 1 << RDBAH,
+    TRANSMIT_RING = 1 << TDBAL | 1 << TDBAH,
+    PAUSE_KNOWN = 1 << FCAL | 1 << FCAH | 1 << FCT,
+    PAUSE_SENT = PAUSE_KNOWN | 1 << FCTTV,
+};
 
 void e1000_note_written(nic_device *device, const nic_row *row, const nic_access *access NIC_UNUSED)
 {
@@ -39,21 +50,46 @@ void e1000_note_address(nic_device *device, const nic_row *row, const nic_access
         nic_find(device, E1000_FIND_FILTER_UNDEFINED_USED, RAL_OFFSET + 8 * access->index, 0);
 }
 
-/* A register decides about something that is switched on. */
-static void needs(nic_device *device, uint32_t cell)
+/* What decides about frames with such settings, as bits. */
+static uint32_t in_use(uint32_t ctrl, uint32_t rctl, uint32_t tctl)
 {
-    for (uint32_t i = 0; i < NIC_ARRAY_LEN(undefined); i++)
-        if (undefined[i].cell == cell && !(e1000_of(device)->written >> i & 1))
-            nic_find(device, E1000_FIND_CONTROL_UNDEFINED_USED, undefined[i].offset, 0);
+    bool receives = rctl & E1000_RCTL_EN, sends = tctl & E1000_TCTL_EN;
+    uint32_t used = 0;
+    if (receives)
+        used |= RECEIVE_RING | (rctl & E1000_RCTL_MPE ? 0 : 1 << MTA) | (rctl & E1000_RCTL_VFE ? 1 << VFTA : 0) |
+                (ctrl & E1000_CTRL_RFCE ? PAUSE_KNOWN : 0);
+    if (sends)
+        used |= TRANSMIT_RING | 1 << TIPG | (ctrl & E1000_CTRL_TFCE ? PAUSE_SENT : 0);
+    if (((receives || sends) && ctrl & E1000_CTRL_VME) ||
+        (receives && rctl & (E1000_RCTL_VFE | E1000_RCTL_CFIEN)))
+        used |= 1 << VET;
+    return used;
 }
 
-void e1000_check_tables(nic_device *device, uint32_t cell, uint32_t index)
+static void check_table(nic_device *device, const uint32_t *written, uint32_t offset)
+{
+    for (uint32_t i = 0; i < 128; i++) {
+        if (!(written[i / 32] >> i % 32 & 1)) {
+            nic_find(device, E1000_FIND_FILTER_UNDEFINED_USED, offset + 4 * i, 0);
+            return;
+        }
+    }
+}
+
+/* What was not in use before is from now on. */
+static void check_use(nic_device *device, uint32_t before, uint32_t now)
 {
     const e1000 *card = e1000_of(device);
-    const uint32_t *table = cell == E1000_MTA ? card->mta_written : card->vfta_written;
-    if (NIC_UNLIKELY(!(table[index / 32 % 4] >> index % 32 & 1)))
-        nic_find(device, E1000_FIND_FILTER_UNDEFINED_USED,
-                 (cell == E1000_MTA ? MTA_OFFSET : VFTA_OFFSET) + 4 * index, 0);
+    uint32_t used = now & ~before;
+    if (used & 1 << MTA)
+        check_table(device, card->mta_written, MTA_OFFSET);
+    if (used & 1 << VFTA)
+        check_table(device, card->vfta_written, VFTA_OFFSET);
+    if (used & ~card->written & 1 << TIPG)
+        nic_find(device, E1000_FIND_TX_GAP_UNDEFINED, e1000_reg(device, E1000_TIPG), 0);
+    for (uint32_t i = 0; i < REGISTERS; i++)
+        if (i != TIPG && used & ~card->written & 1u << i)
+            nic_find(device, E1000_FIND_CONTROL_UNDEFINED_USED, undefined[i].offset, 0);
 }
 
 /* ------------------------------------------------------------------ rings */
@@ -70,7 +106,8 @@ void e1000_check_length(nic_device *device, const nic_access *access, uint32_t r
         nic_find(device, rule, access->value, 0);
 }
 
-static void check_tail(nic_device *device, const nic_access *access, uint32_t head, uint32_t length,
+/* A tail that is put back on the head while the ring is off is a driver's tidying. */
+static void check_tail(nic_device *device, const nic_access *access, uint32_t head, uint32_t length, bool enabled,
                        const uint32_t rules[3])
 {
     uint32_t tail = access->value & 0xffff;
@@ -78,7 +115,7 @@ static void check_tail(nic_device *device, const nic_access *access, uint32_t he
         nic_find(device, rules[0], 0, 0);
     if (length && tail >= length / E1000_DESCRIPTOR)
         nic_find(device, rules[1], tail, length);
-    if (tail == head && access->old != head && access->old != access->value)
+    if (enabled && tail == head && access->old != head)
         nic_find(device, rules[2], tail, head);
 }
 
@@ -87,8 +124,9 @@ void e1000_check_transmit_tail(nic_device *device, const nic_access *access)
     static const uint32_t rules[3] = {E1000_FIND_TX_RING_LENGTH, E1000_FIND_TX_TAIL_OUT_OF_RING,
                                       E1000_FIND_TX_TAIL_EQUALS_HEAD};
     uint32_t head = e1000_reg(device, E1000_TDH);
-    check_tail(device, access, head, e1000_reg(device, E1000_TDLEN), rules);
-    if (access->value == head || !(e1000_reg(device, E1000_TCTL) & E1000_TCTL_EN))
+    bool enabled = e1000_reg(device, E1000_TCTL) & E1000_TCTL_EN;
+    check_tail(device, access, head, e1000_reg(device, E1000_TDLEN), enabled, rules);
+    if (access->value == head || !enabled)
         return;
     if (!device->bus_master)
         nic_find_general(device, NIC_GENERAL_BUS_MASTER, e1000_reg(device, E1000_TDBAL), 0);
@@ -100,7 +138,8 @@ void e1000_check_receive_tail(nic_device *device, const nic_access *access)
 {
     static const uint32_t rules[3] = {E1000_FIND_RX_RING_LENGTH, E1000_FIND_RX_TAIL_OUT_OF_RING,
                                       E1000_FIND_RX_TAIL_EQUALS_HEAD};
-    check_tail(device, access, e1000_reg(device, E1000_RDH), e1000_reg(device, E1000_RDLEN), rules);
+    check_tail(device, access, e1000_reg(device, E1000_RDH), e1000_reg(device, E1000_RDLEN),
+               e1000_reg(device, E1000_RCTL) & E1000_RCTL_EN, rules);
 }
 
 /* ------------------------------------------------------------------ what is switched on */
@@ -113,10 +152,12 @@ static bool ring_is_empty(const nic_device *device)
 void e1000_check_receive_control(nic_device *device, const nic_access *access)
 {
     e1000 *card = e1000_of(device);
-    uint32_t rctl = e1000_reg(device, E1000_RCTL), ctrl = e1000_reg(device, E1000_CTRL), loopback = rctl & E1000_RCTL_LBM;
+    uint32_t rctl = e1000_reg(device, E1000_RCTL), loopback = rctl & E1000_RCTL_LBM;
+    uint32_t ctrl = e1000_reg(device, E1000_CTRL), tctl = e1000_reg(device, E1000_TCTL);
     if ((rctl & E1000_RCTL_BSEX && !(rctl & E1000_RCTL_BSIZE)) || (rctl & E1000_RCTL_RDMTS) == E1000_RCTL_RDMTS ||
         (loopback && loopback != E1000_RCTL_LBM))
         nic_find(device, E1000_FIND_RX_CONTROL_RESERVED, rctl, 0);
+    check_use(device, in_use(ctrl, access->old, tctl), in_use(ctrl, rctl, tctl));
     if (!(rctl & E1000_RCTL_EN) || access->old & E1000_RCTL_EN)
         return;
     if (card->was_enabled)
@@ -125,31 +166,23 @@ void e1000_check_receive_control(nic_device *device, const nic_access *access)
     if (ring_is_empty(device))
         nic_find(device, E1000_FIND_RX_ENABLED_WITHOUT_BUFFERS, e1000_reg(device, E1000_RDH),
                  e1000_reg(device, E1000_RDT));
-    needs(device, E1000_RDBAL);
-    needs(device, E1000_RDBAH);
-    if (ctrl & E1000_CTRL_VME || rctl & (E1000_RCTL_VFE | E1000_RCTL_CFIEN))
-        needs(device, E1000_VET);
-    if (ctrl & E1000_CTRL_RFCE) {
-        needs(device, E1000_FCAL);
-        needs(device, E1000_FCAH);
-        needs(device, E1000_FCT);
-    }
 }
 
 void e1000_check_transmit_control(nic_device *device, const nic_access *access)
 {
-    uint32_t started = e1000_reg(device, E1000_TCTL) & ~access->old & E1000_TCTL_EN;
-    if (started) {
-        needs(device, E1000_TDBAL);
-        needs(device, E1000_TDBAH);
-        needs(device, E1000_TIPG);
-    }
-    if (access->value & E1000_TCTL_SWXOFF || (started && e1000_reg(device, E1000_CTRL) & E1000_CTRL_TFCE)) {
-        needs(device, E1000_FCAL);
-        needs(device, E1000_FCAH);
-        needs(device, E1000_FCT);
-        needs(device, E1000_FCTTV);
-    }
+    uint32_t ctrl = e1000_reg(device, E1000_CTRL), rctl = e1000_reg(device, E1000_RCTL);
+    check_use(device, in_use(ctrl, rctl, access->old), in_use(ctrl, rctl, e1000_reg(device, E1000_TCTL)));
+    if (access->value & E1000_TCTL_SWXOFF)
+        check_use(device, 0, PAUSE_SENT);
+}
+
+void e1000_check_control(nic_device *device, uint32_t old)
+{
+    uint32_t ctrl = e1000_reg(device, E1000_CTRL), rctl = e1000_reg(device, E1000_RCTL);
+    uint32_t tctl = e1000_reg(device, E1000_TCTL);
+    check_use(device, in_use(old, rctl, tctl), in_use(ctrl, rctl, tctl));
+    if (ctrl & ~old & E1000_CTRL_TFCE)
+        e1000_check_threshold(device);
 }
 
 void e1000_check_packet_buffer(nic_device *device, const nic_access *access)

@@ -360,16 +360,15 @@ static bool exact_match(const nic_device *device, uint64_t destination, uint64_t
 }
 
 /* 13.5.1: twelve bits of the address, the last ones sent first. */
-static bool hash_match(nic_device *device, const uint8_t *address)
+static bool hash_match(const nic_device *device, const uint8_t *address)
 {
     static const uint8_t shifts[4] = {4, 3, 2, 0};
     uint32_t offset = (e1000_reg(device, E1000_RCTL) & E1000_RCTL_MO) >> E1000_RCTL_MO_SHIFT;
     uint32_t bits = ((uint32_t)address[5] << 8 | address[4]) >> shifts[offset] & 0xfff;
-    e1000_check_tables(device, E1000_MTA, bits >> 5);
     return e1000_reg(device, E1000_MTA + (bits >> 5)) >> (bits & 31) & 1;
 }
 
-static void filter_address(nic_device *device, arrival *a)
+static void filter_address(const nic_device *device, arrival *a)
 {
     uint32_t rctl = e1000_reg(device, E1000_RCTL);
     uint64_t destination = address_at(a->bytes);
@@ -391,11 +390,9 @@ static void filter_address(nic_device *device, arrival *a)
     a->passed |= a->pif;
 }
 
-static bool filter_vlan(nic_device *device, const arrival *a)
+static bool filter_vlan(const nic_device *device, const arrival *a)
 {
     uint32_t rctl = e1000_reg(device, E1000_RCTL), tag = nic_get16(a->bytes + 14), id = tag & 0xfff;
-    if (rctl & E1000_RCTL_VFE)
-        e1000_check_tables(device, E1000_VFTA, id >> 5);
     if (rctl & E1000_RCTL_VFE && !(e1000_reg(device, E1000_VFTA + (id >> 5)) >> (id & 31) & 1))
         return false;
     return !(rctl & E1000_RCTL_CFIEN) || !(tag & 0x1000) == !(rctl & E1000_RCTL_CFI);

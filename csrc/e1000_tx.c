@@ -683,7 +683,7 @@ static bool end_segments(nic_device *device)
         send_segment(device, tx->sent + tx->length == tx->context.paylen);
     }
     bool whole = !tx->bad && tx->header_length == tx->context.hdrlen && tx->sent == tx->context.paylen;
-    if (!whole && tx->context.loaded)
+    if (!whole && !tx->bad)
         nic_find(device, E1000_FIND_TX_TSO_LENGTH, tx->header_length + tx->sent, tx->context.paylen);
     nic_count32(&device->cells[whole ? E1000_TSCTC : E1000_TSCTFC], 1);
     end_packet(card);
@@ -704,6 +704,8 @@ static bool take_segments(nic_device *device, uint8_t command)
         uint32_t left = context->paylen - tx->sent; /* of the payload, with this frame's */
         uint32_t size = left < context->mss ? left : context->mss, part = size - tx->length;
         if (!left) { /* more data than PAYLEN said: the context is over (3.3.7.1, EOP) */
+            nic_find(device, E1000_FIND_TX_TSO_LENGTH, tx->header_length + tx->sent + length - tx->offset,
+                     context->paylen);
             tx->bad = true;
             break;
         }

@@ -50,11 +50,15 @@ def prepared() -> Rig:
     return rig
 
 
+def power_on(rig: Rig) -> None:
+    rig.nic.reset(Reset.POWER)
+    rig.nic.config.write(0x04, 7, 2)
+
+
 def fresh(*skip: str) -> Rig:
     """A card as power-on leaves it, with everything written but some registers."""
     rig = Rig(count=16)
-    rig.nic.reset(Reset.POWER)
-    rig.nic.config.write(0x04, 7, 2)
+    power_on(rig)
     rig["CTRL"] |= CTRL.SLU | CTRL.VME | CTRL.RFCE | CTRL.TFCE
     rig.clock.advance(10_000_000_000)
     for name in ("VET", "TIPG", "FCAL", "FCAH", "FCT", "FCTTV", "RDBAL", "RDBAH", "TDBAL", "TDBAH"):
@@ -81,19 +85,30 @@ def segmented(rig: Rig, length: int = 200, first: int = 54, dcmd: int = 0, popts
     return rig
 
 
-def tables(good: bool, write: str, frame: bytes) -> Rig:
-    rig = Rig(count=16)
-    rig.nic.reset(Reset.POWER)
-    rig.nic.config.write(0x04, 7, 2)
-    rig["CTRL"] |= CTRL.SLU
-    rig.clock.advance(10_000_000_000)
-    rig["VET"] = 0x8100
-    if good:
-        for i in range(128):
-            rig[write, i] = 0
-    rig.start_receive(RCTL.VFE)
-    rig.arrive(frame)
-    return rig
+def table(name: str, offset: int) -> Callable[[bool], Rig]:
+    """Everything of both tables is written, or all but the last element of one."""
+
+    def run(good: bool) -> Rig:
+        rig = Rig(count=16)
+        power_on(rig)
+        rig["VET"] = 0x8100
+        for each in ("MTA", "VFTA"):
+            for i in range(128 if good or each != name else 127):
+                rig[each, i] = 0
+        rig.start_receive(RCTL.VFE)
+        if not good:
+            assert [f.first for f in rig.nic.findings if f.id == "e1000.filter.undefined-used"] == [offset]
+        return rig
+
+    return run
+
+
+def tables_by_and_by(rig: Rig, good: bool) -> None:
+    """Promiscuous drivers need no tables; those that stop to be so do."""
+    power_on(rig)
+    rig["RCTL"] = RCTL.EN | RCTL.MPE
+    assert "e1000.filter.undefined-used" not in rig.nic.finding_counts
+    rig["RCTL"] = RCTL.EN | (RCTL.MPE if good else 0)
 
 
 def act(action: Callable[[Rig, bool], object]) -> Callable[[bool], Rig]:
@@ -134,9 +149,18 @@ def head_while_enabled(name: str, control: str) -> Callable[[Rig, bool], None]:
 
 
 def tx_tail_equals_head(rig: Rig, good: bool) -> None:
-    rig["TCTL"] = 0
+    rig.nic.set_link(False)  # so that the ring is not emptied
     rig["TDT"] = 5
     rig["TDT"] = 6 if good else 0
+
+
+def tidy_tail(rig: Rig, good: bool) -> None:
+    """Drivers that have switched the ring off put both ends back to 0."""
+    rig.nic.set_link(False)
+    rig["TDT"] = 5
+    if good:
+        rig["TCTL"] = 0
+    rig["TDT"] = 0
 
 
 def receive_twice(rig: Rig, good: bool) -> None:
@@ -146,6 +170,38 @@ def receive_twice(rig: Rig, good: bool) -> None:
         rig["CTRL"] |= CTRL.SLU
         rig.clock.advance(10_000_000_000)
     rig["RCTL"] = RCTL.EN
+
+
+def late_mode(mode: int, register: str) -> Callable[[Rig, bool], None]:
+    """A mode of CTRL is switched on while frames flow."""
+
+    def action(rig: Rig, good: bool) -> None:
+        power_on(rig)
+        for name in ("VET", "FCAL", "FCAH", "FCT", "FCTTV"):
+            if good or name != register:
+                rig[name] = 0
+        for name in ("TIPG", "RDBAL", "RDBAH", "TDBAL", "TDBAH"):
+            rig[name] = 0
+        rig["RCTL"], rig["TCTL"] = RCTL.EN, TCTL.EN
+        assert "e1000.control.undefined-used" not in rig.nic.finding_counts
+        rig["CTRL"] |= mode
+
+    return action
+
+
+def pause_by_hand(rig: Rig, good: bool) -> None:
+    power_on(rig)
+    for name in ("FCAL", "FCAH", "FCT", *(["FCTTV"] if good else [])):
+        rig[name] = 0
+    rig["TCTL"] = TCTL.SWXOFF
+
+
+def low_above_high(rig: Rig, good: bool) -> None:
+    """FCRTL goes first; what counts is where both stand when frames are to be sent."""
+    rig["FCRTH"] = 0x4000
+    rig["FCRTL"] = 0x3000 if good else 0x5000
+    assert "e1000.flow.threshold" not in rig.nic.finding_counts
+    rig["CTRL"] |= CTRL.TFCE
 
 
 def without_buffers(rig: Rig, good: bool) -> None:
@@ -166,7 +222,7 @@ def high_first(rig: Rig, good: bool) -> None:
 
 
 def address_without_low(rig: Rig, good: bool) -> None:
-    rig.nic.reset(Reset.POWER)
+    power_on(rig)
     rig.nic.config.write(0x04, 7, 2)
     if good:
         rig["RAL", 3] = 1
@@ -284,7 +340,13 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
     "access.unmapped": [act(accesses(0x0004)), act(accesses(0x0F000, value=0))],
     "access.during-reset": [timed(during_reset)],
     "control.undefined-used": [
-        undefined(n) for n in ("VET", "TIPG", "FCAL", "FCAH", "FCT", "FCTTV", "RDBAL", "RDBAH", "TDBAL", "TDBAH")
+        undefined(n) for n in ("VET", "FCAL", "FCAH", "FCT", "FCTTV", "RDBAL", "RDBAH", "TDBAL", "TDBAH")
+    ]
+    + [
+        act(late_mode(CTRL.VME, "VET")),
+        act(late_mode(CTRL.RFCE, "FCAL")),
+        act(late_mode(CTRL.TFCE, "FCTTV")),
+        act(pause_by_hand),
     ],
     "control.packet-buffer": [stopped(set_register("PBA", bad, 40)) for bad in (0, 47, 64, 72)],
     "link.forced-mismatch": [
@@ -300,7 +362,7 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
         for bad in (MDIC(PHYADD=1), MDIC(OP=3, PHYADD=1), MDIC_READ | MDIC.R, MDIC_READ | MDIC.E)
     ],
     "mdic.bad-phy": [act(set_register("MDIC", MDIC(OP=2, PHYADD=2), MDIC_READ))],
-    "flow.threshold": [stopped(set_register("FCRTH", 0xC008, 0xC000))],
+    "flow.threshold": [stopped(set_register("FCRTH", 0xC008, 0xC000)), act(low_above_high)],
     "dma.bus-master-off": [act(bus_master)],
     "dma.unmapped": [act(lambda r, good: r.put(legacy(TX_BUFFERS if good else MEMORY, 60, SENT)))],
     "tx.ring-unaligned": [stopped(set_register("TDBAL", 0x1008, 0x1010))],
@@ -309,7 +371,7 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
         stopped(lambda r, good: (set_register("TDLEN", 0, 0x100)(r, good), set_register("TDT", 3, 3)(r, good))),
     ],
     "tx.tail-out-of-ring": [act(set_register("TDT", 16, 15))],
-    "tx.tail-equals-head": [act(tx_tail_equals_head)],
+    "tx.tail-equals-head": [act(tx_tail_equals_head), act(tidy_tail)],
     "tx.head-written-while-enabled": [act(head_while_enabled("TDH", "TCTL"))],
     "tx.runt": [
         act(lambda r, good: r.send(ethernet()[: 60 if good else 59])),
@@ -344,6 +406,7 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
     "tx.tidv-zero": [
         act(lambda r, good: (set_register("TIDV", 0, 1)(r, good), r.send(ethernet(), SENT | LegacyCommand.IDE)))
     ],
+    "tx.gap-undefined": [undefined("TIPG")],
     "tx.link-down": [act(link_down)],
     "rx.ring-unaligned": [stopped(set_register("RDBAL", 0x12001, 0x12000))],
     "rx.ring-length": [
@@ -358,8 +421,9 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
     "rx.control-reserved": [act(set_register("RCTL", bad, RCTL.EN)) for bad in (RCTL.BSEX, RCTL(RDMTS=3), RCTL(LBM=1))],
     "rx.overrun": [act(overrun)],
     "filter.undefined-used": [
-        lambda good: tables(good, "MTA", ethernet(GROUP, PEER)),
-        lambda good: tables(good, "VFTA", ethernet(MAC, PEER, 0x8100)),
+        table("MTA", 0x53FC),
+        table("VFTA", 0x57FC),
+        act(tables_by_and_by),
         act(address_without_low),
     ],
     "wake.written-while-enabled": [act(flexible)],
@@ -391,3 +455,19 @@ def test_a_careful_driver_breaks_nothing() -> None:
         rig.received()
         rig["RDT"] = (rig["RDH"] - 1) % 16
     assert rig.nic.finding_counts == {}
+
+
+def test_one_mistake_is_one_finding() -> None:
+    """A segmentation that cannot be is not one of the wrong length as well."""
+    rig = prepared()
+    segmented(rig, mss=0)
+    assert rig.nic.finding_counts == {"e1000.tx.tso-mss": 1}
+
+
+def test_what_was_written_is_part_of_a_snapshot() -> None:
+    rig = fresh("VET")
+    rig["CTRL"] &= ~CTRL.VME
+    other = Rig(count=16)
+    other.nic.load(rig.nic.save())
+    other["CTRL"] |= CTRL.VME
+    assert [f.first for f in other.nic.findings if f.id == "e1000.control.undefined-used"] == [0x38]

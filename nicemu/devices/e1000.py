@@ -196,6 +196,7 @@ class E1000(Nic):
         if value & CTRL_RST:
             self.reset(Reset.SOFT)
             return
+        lib.e1000_check_control(self.handle, old)
         if (value ^ old) & CTRL_PHY_RST:
             self.phy.set_reset(bool(value & CTRL_PHY_RST))
         self._update_link()

@@ -614,8 +614,8 @@ RULES: tuple[Rule, ...] = (
           "COMMAND has its bus master bit set before DMA begins", "address", "bytes"),
     _rule("dma.unmapped", "error", "3.2", "Rings and buffers lie in memory", "address", "bytes"),
     _rule("control.undefined-used", "error", "13.2",
-          "What power-on leaves undefined (TIPG, FCAL, FCAH, FCT, FCTTV, VET, RDBAL, RDBAH, TDBAL, TDBAH) "
-          "is written before it is needed", "offset"),
+          "What power-on leaves undefined (FCAL, FCAH, FCT, FCTTV, VET, RDBAL, RDBAH, TDBAL, TDBAH) is written "
+          "before it is needed", "offset"),
     _rule("control.packet-buffer", "error", "13.4.16",
           "PBA.RXA is a multiple of 8 and leaves both sides some memory", "PBA written"),
     _rule("link.forced-mismatch", "error", "13.4.1",
@@ -657,6 +657,8 @@ RULES: tuple[Rule, ...] = (
           "Reserved bits and types of descriptors are not used", "command", "descriptor"),
     _rule("tx.vlan-mode", "warning", "3.3.3.1", "VLE is used while CTRL.VME is set", "CTRL", "descriptor"),
     _rule("tx.tidv-zero", "error", "13.4.41", "TIDV is not 0 where a descriptor has IDE", "descriptor"),
+    _rule("tx.gap-undefined", "warning", "13.4.34",
+          "TIPG, which power-on leaves undefined, is written before TCTL.EN is set", "TIPG"),
     _rule("tx.link-down", "note", "8.6.5.2", "Packets are sent while STATUS.LU is 1", "STATUS", "TDT"),
     _rule("rx.ring-unaligned", "error", "13.4.25", "The ring begins at a multiple of 16", "RDBAL written"),
     _rule("rx.ring-length", "error", "13.4.27",
@@ -671,8 +673,8 @@ RULES: tuple[Rule, ...] = (
     _rule("rx.control-reserved", "error", "13.4.22", "RCTL has no reserved BSIZE, RDMTS or LBM", "RCTL written"),
     _rule("rx.overrun", "note", "3.2.7.4", "Descriptors are added before the receive FIFO is full", "bytes", "MPC"),
     _rule("filter.undefined-used", "error", "14.4",
-          "MTA, VFTA and receive addresses, undefined at power-on, are written before they decide about a "
-          "frame", "offset"),
+          "MTA, VFTA and receive addresses, undefined at power-on, are written before RCTL has them decide about "
+          "frames", "offset"),
     _rule("wake.written-while-enabled", "error", "13.6.9",
           "WUFC.FLX3-0 are clear while FFLT, FFMT and FFVT are written", "offset", "WUFC"),
     _rule("stats.high-first", "error", "13.7",
