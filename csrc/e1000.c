@@ -528,6 +528,14 @@ static void check_fifo(e1000_fifo *fifo)
         *fifo = (e1000_fifo){0};
 }
 
+static bool segments_possible(const e1000_tx *tx)
+{
+    const e1000_context *context = &tx->context;
+    return tx->length < context->mss && context->mss + context->hdrlen <= E1000_PACKET_MAX &&
+           tx->header_length <= context->hdrlen && tx->sent <= context->paylen &&
+           tx->length <= context->paylen - tx->sent;
+}
+
 static void loaded(nic_device *device)
 {
     e1000 *card = e1000_of(device);
@@ -536,9 +544,8 @@ static void loaded(nic_device *device)
         card->asserted = NIC_NEVER;
     check_fifo(&tx->fifo);
     check_fifo(&card->rx.fifo);
-    if (tx->partial_length > NIC_FRAME_MAX || tx->length != tx->partial_length || tx->packet > E1000_SEGMENTED ||
-        tx->length > E1000_PACKET_MAX || tx->header_length > tx->context.hdrlen || tx->sent > tx->context.paylen ||
-        (tx->packet == E1000_SEGMENTED && (!tx->context.mss || tx->length >= tx->context.mss)))
+    if (tx->packet > E1000_SEGMENTED || tx->length > E1000_PACKET_MAX || tx->length != tx->partial_length ||
+        (tx->packet == E1000_SEGMENTED && !tx->bad && !segments_possible(tx)))
         tx->packet = E1000_NO_PACKET;
     if (tx->packet == E1000_NO_PACKET)
         tx->length = tx->partial_length = tx->header_length = tx->sent = 0;
