@@ -44,7 +44,7 @@ class Generator:
             (1, lambda: [("poll",)]),
             (1.5, self.wire),
             (2, self.configuration),
-            (0.4, lambda: [("reset", self.random.choice((0, 1, 1, 2, 2)))]),
+            (0.4, self.reset),
             (0.15, lambda: [(self.random.choice(("snapshot", "migrate")),)]),
             (0.6, self.regions),
             (0.8, self.from_inside),
@@ -53,6 +53,11 @@ class Generator:
     def setup(self) -> list[Operation]:
         """What a driver does first; without it most of a card sleeps."""
         return []
+
+    def reset(self) -> list[Operation]:
+        """A reset, and mostly a driver that comes back."""
+        again = self.setup() if self.random.random() < 0.8 else []
+        return [("reset", self.random.choice((0, 1, 1, 2, 2))), *again]
 
     def operations(self, steps: int) -> list[Operation]:
         """At least `steps` operations."""

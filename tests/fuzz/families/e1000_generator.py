@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from ..frames import LENGTHS
@@ -59,7 +60,8 @@ class E1000Generator(Generator):
         ]
 
     def setup(self) -> list[Operation]:
-        made: list[Operation] = [("write", 6, 4, 7, 2), write(REG["CTRL"], CTRL_UP | self.random.choice((0, 1 << 30)))]
+        made: list[Operation] = [("write", 6, 4, 7, 2), ("advance", 2 * 10**6)]  # the EEPROM is read
+        made += [write(REG["CTRL"], CTRL_UP | self.random.choice((0, 1 << 30)))]
         made += [write(REG["VET"], 0x8100), write(REG["FCAL"], 0xC28001), write(REG["FCAH"], 0x100)]
         made += [write(REG["FCT"], 0x8808), write(REG["FCTTV"], self.random.choice((0, 1, 0xFFFF)))]
         made += [write(REG["RXCSUM"], self.random.choice((0, 0x300, 0x700, 0x70E)))]

@@ -62,6 +62,7 @@ def ready(rctl: int = RCTL, ctrl: int = CTRL_UP, buffers: int = RX_BUFFERS) -> l
     ring = b"".join(receive(buffers + RX_SIZE * n) for n in range(COUNT))
     return [
         ("write", 6, 4, 7, 2),
+        ("advance", 2 * 10**6),  # the EEPROM is read
         write(REG["CTRL"], ctrl),
         ("advance", 3 * 10**9),  # the link comes up
         write(REG["VET"], 0x8100),
