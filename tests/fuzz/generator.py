@@ -182,6 +182,14 @@ class Generator:
             operations += self.random.choice((self.write_any, self.read_any, self.doorbell))()
         return [("inside", self.random.choice(("send", "irq")), operations)]
 
+    def slow_blocks(self) -> list[Operation]:
+        """Accesses to what is clocked bit by bit; a family knows where that is."""
+        return self.write_any()
+
+    def traffic(self) -> list[Operation]:
+        """Well-formed frames that leave the card."""
+        return self.write_any()
+
     def doorbell(self) -> list[Operation]:
         """Something that starts work; a family knows better."""
         return self.write_any()

@@ -187,7 +187,7 @@ class World:
         self.options = {"profile": profile, "overflow": overflow, "seed": seed}
         self.digest, self.trail = hashlib.sha256(), []  # type: ignore[var-annotated]
         self.limit = self.SECONDS * (10 if sanitized() else 1)
-        self.watch, self.levels, self.step = watch, 0, 0
+        self.watch, self.levels, self.step, self.pin = watch, 0, 0, False
         self.failure: OracleError | None = None
         self.left: dict[str, Any] = {}
         self._waiting: dict[str, deque[Sequence[Any]]] = {"send": deque(), "irq": deque()}
@@ -284,7 +284,7 @@ class World:
         self.failure = self.failure or OracleError(message)
 
     def _interrupt(self, level: bool) -> None:
-        self.levels += 1
+        self.levels, self.pin = self.levels + 1, level
         self.note("interrupt", level)
         self.nested("irq")
 
@@ -326,6 +326,8 @@ class World:
             raise OracleError(f"BOUND: {counters.descriptors - descriptors} descriptors for {what!r}")
         if counters.python_errors:
             raise OracleError(f"NOEXC: a hook raised at {what!r}")
+        if self.nic.interrupt != self.pin:
+            raise OracleError(f"NOEXC: the pin is {self.nic.interrupt} and the host was told {self.pin} at {what!r}")
         engine.raise_pending()
         if self.failure:
             raise self.failure
@@ -379,6 +381,7 @@ class World:
         """Another card of the model goes on where this one stopped."""
         before, old = self.nic.save(), self.nic
         old.plug(None)
+        self.pin = False
         new = self._create()
         new.load(before)
         self.nic = new

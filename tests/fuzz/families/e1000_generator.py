@@ -94,6 +94,12 @@ class E1000Generator(Generator):
             operations.append(write(TX.tail, self.tx_tail))
         return operations
 
+    def traffic(self) -> list[Operation]:
+        places = [self.tx + 16 * ((self.tx_tail + n) % self.tx_count) for n in range(4)]
+        self.tx_tail = (self.tx_tail + 4) % self.tx_count
+        sane = legacy(self.BUFFERS + 0x40000, 60, EOP | IFCS | RS)
+        return [*(memory(place, sane) for place in places), write(TX.tail, self.tx_tail)]
+
     def _packet(self) -> list[bytes]:
         random = self.random
         kind = random.randrange(10)
@@ -236,6 +242,9 @@ class E1000Generator(Generator):
         return [write(REG[name], random.choice(values))]
 
     # ------------------------------------------------------------------ slow blocks
+
+    def slow_blocks(self) -> list[Operation]:
+        return self.random.choice((self.phy, self.eeprom_pins))()
 
     def phy(self) -> list[Operation]:
         random = self.random
