@@ -1,6 +1,7 @@
 /*
  * 82540EM, what transmit and receive share: FIFOs, interrupts and timers, flow control, register hooks, resets and
- * snapshots (8254x SDM 13.4, 8.7, 13.8, 14.7).  The rest of the card (EEPROM, PHY, link, power) is nicemu/devices/e1000.py.
+ * snapshots (8254x SDM 13.4, 8.7, 13.8, 14.7).  The rest of the card (EEPROM, PHY, link, power) is in
+ * nicemu/devices/e1000.py.
  */
 #include "e1000.h"
 
@@ -261,6 +262,8 @@ void e1000_link_changed(nic_device *device)
     if (!(e1000_reg(device, E1000_STATUS) & E1000_STATUS_LU))
         device->cells[E1000_STATUS] &= ~E1000_STATUS_TXOFF;
     nic_want_work(device, NIC_WORK_TRANSMIT);
+    if (device->loop) /* the host program may have pulled the cable between two turns */
+        nic_loop_wake(device->loop);
 }
 
 /* ------------------------------------------------------------------ register hooks */

@@ -146,6 +146,7 @@ typedef struct e1000_batch { /* frames on their way to the wire within one call;
     uint32_t budget;                     /* frames that may still be sent in this call */
     uint32_t moved;                      /* bytes that went over the bus */
     bool immediate, delayed;             /* what `done` asks of TXDW */
+    uint32_t resets;                     /* of the card when the call began */
 } e1000_batch;
 
 typedef struct e1000 {
@@ -186,7 +187,10 @@ static inline uint32_t e1000_owned(const e1000_ring *ring)
     return ring->tail >= ring->head ? ring->tail - ring->head : ring->count - ring->head + ring->tail;
 }
 
-static inline bool e1000_full_duplex(const nic_device *device) { return e1000_reg(device, E1000_STATUS) & E1000_STATUS_FD; }
+static inline bool e1000_full_duplex(const nic_device *device)
+{
+    return e1000_reg(device, E1000_STATUS) & E1000_STATUS_FD;
+}
 
 /* Frames come back instead of going out: the PHY does it, and RCTL.LBM asks for it (13.4.22, 15.1.3). */
 static inline bool e1000_loops(nic_device *device)
@@ -223,7 +227,7 @@ void e1000_count_sent(nic_device *device, const nic_frame *frames, size_t count)
 size_t e1000_receive(nic_device *device, const nic_frame *frames, size_t count);
 void e1000_receive_looped(nic_device *device, const nic_frame *frames, size_t count);
 void e1000_store(nic_device *device);       /* moves what the FIFO holds into the ring */
-void e1000_store_later(nic_device *device); /* the ring changed: does so now, or when the profile's bus has had its time */
+void e1000_store_later(nic_device *device); /* the ring changed: as soon as the profile's bus has had its time */
 void e1000_receive_write_back(nic_device *device);
 bool e1000_can_receive(nic_device *device);
 

@@ -42,6 +42,7 @@ typedef struct walk { /* one call */
     uint32_t buffer;      /* bytes of each */
     uint32_t threshold;
     uint32_t causes;
+    uint32_t resets;      /* of the card when the call began */
     bool stored, small;
     uint32_t packets, broadcasts, multicasts, bins[6];
     uint32_t all_packets;
@@ -86,7 +87,7 @@ static uint32_t buffer_size(uint32_t rctl)
 static void begin(nic_device *device, walk *w)
 {
     e1000_rx *rx = &e1000_of(device)->rx;
-    *w = (walk){.device = device, .threshold = e1000_threshold(e1000_reg(device, E1000_RXDCTL))};
+    *w = (walk){.device = device, .resets = device->resets, .threshold = e1000_threshold(e1000_reg(device, E1000_RXDCTL))};
     w->buffer = buffer_size(e1000_reg(device, E1000_RCTL));
     if (!load_ring(device, &w->ring)) {
         rx->unwritten = 0;
@@ -122,8 +123,11 @@ static void write_owed(nic_device *device, const e1000_ring *ring)
 {
     e1000_rx *rx = &e1000_of(device)->rx;
     uint32_t index = e1000_reg(device, E1000_RDH);
+    uint32_t resets = device->resets;
     for (uint32_t i = 0; i < rx->unwritten && i < E1000_CACHED; i++, index = e1000_next(ring, index))
         write_descriptor(device, ring, index, rx->owed[i]);
+    if (device->resets != resets)
+        return;
     device->cells[E1000_RDH] = index;
     rx->unwritten = 0;
 }
@@ -135,15 +139,27 @@ void e1000_receive_write_back(nic_device *device)
         write_owed(device, &ring);
 }
 
+/* Whether the card was reset from inside this call, by an emulator that calls back; then there is no ring any more. */
+static bool was_reset(walk *w)
+{
+    if (NIC_LIKELY(w->device->resets == w->resets))
+        return false;
+    w->usable = 0;
+    return true;
+}
+
 static void put_descriptor(walk *w, uint64_t value)
 {
     e1000_rx *rx = &e1000_of(w->device)->rx;
+    if (was_reset(w))
+        return;
     uint32_t index = w->ring.head;
     w->ring.head = e1000_next(&w->ring, index);
     w->usable--;
     if (NIC_LIKELY(w->threshold <= 1 && !rx->unwritten)) {
         write_descriptor(w->device, &w->ring, index, value);
-        w->device->cells[E1000_RDH] = w->ring.head;
+        if (!was_reset(w))
+            w->device->cells[E1000_RDH] = w->ring.head;
         return;
     }
     rx->owed[rx->unwritten++] = value;
@@ -217,7 +233,7 @@ static uint32_t fill(walk *w, const struct iovec *parts, const e1000_record *rec
     skip(&c, offset);
     while (offset < record->length && w->usable) {
         uint64_t address, value;
-        if (!fetch_address(w, &address, &value)) {
+        if (!fetch_address(w, &address, &value) || was_reset(w)) {
             w->usable = 0;
             break;
         }
@@ -587,6 +603,8 @@ static bool accept(walk *w, const arrival *a)
     e1000_record record = describe(device, a, strip, parts, count);
     if (NIC_LIKELY(goes_direct(w, length)))
         offset = fill(w, parts, &record, 0);
+    if (was_reset(w))
+        return true;
     if (NIC_LIKELY(offset == record.length)) {
         stored(w, record.length);
         return true;
@@ -616,7 +634,7 @@ static bool take(walk *w, const nic_frame *frame, bool hold)
     a.tagged = nic_get16(a.bytes + 12) == (e1000_reg(device, E1000_VET) & 0xffff);
     if (NIC_UNLIKELY(e1000_wakes(device)) && !a.faults)
         e1000_wake(device, a.bytes, a.window, a.length, a.matches, a.passed);
-    if (!(rctl & E1000_RCTL_EN))
+    if (!(rctl & E1000_RCTL_EN) || was_reset(w))
         return true;
     if (a.tagged && !filter_vlan(device, &a))
         a.passed = false;
@@ -665,6 +683,10 @@ static bool reached_minimum(const walk *w)
 static void finish(walk *w)
 {
     uint32_t *cells = w->device->cells;
+    if (was_reset(w)) {
+        w->device->card_ops->reset(w->device, NIC_RESET_SOFT); /* what this call has left since */
+        return;
+    }
     nic_count32(&cells[E1000_TPR], w->all_packets);
     nic_count64(&cells[E1000_TORL], w->all_bytes);
     nic_count32(&cells[E1000_GPRC], w->packets);
@@ -705,7 +727,7 @@ static size_t receive(nic_device *device, const nic_frame *frames, size_t count,
     begin(device, &w);
     if (e1000_of(device)->rx.fifo.frames && device->profile == NIC_PROFILE_INSTANT)
         store_waiting(&w, UINT32_MAX);
-    while (taken < count && take(&w, &frames[taken], hold))
+    while (taken < count && (was_reset(&w) || take(&w, &frames[taken], hold)))
         taken++;
     finish(&w);
     if (NIC_UNLIKELY(e1000_of(device)->rx.fifo.frames || e1000_of(device)->rx.level)) {
@@ -746,6 +768,8 @@ void e1000_store(nic_device *device)
 bool e1000_can_receive(nic_device *device)
 {
     walk w;
+    if (!(e1000_reg(device, E1000_RCTL) & E1000_RCTL_EN) || e1000_loops(device) || !e1000_linked(device))
+        return true; /* it would be gone */
     begin(device, &w);
-    return w.usable > 0;
+    return w.usable || finds_room(&w, MAX_WIRE);
 }

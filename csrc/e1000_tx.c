@@ -81,11 +81,13 @@ void e1000_count_sent(nic_device *device, const nic_frame *frames, size_t count)
 static size_t to_wire(nic_device *device, const nic_frame *frames, size_t count)
 {
     size_t taken = count;
+    uint32_t resets = device->resets;
     if (NIC_UNLIKELY(e1000_loops(device)))
         e1000_receive_looped(device, frames, count);
     else
         taken = nic_port_send(&device->port, frames, count);
-    e1000_count_sent(device, frames, taken);
+    if (NIC_LIKELY(device->resets == resets))
+        e1000_count_sent(device, frames, taken);
     return taken;
 }
 
@@ -230,10 +232,17 @@ static inline void complete(nic_device *device, e1000_ring *ring, uint32_t thres
 
 /* ------------------------------------------------------------------ the batch */
 
+/* Whether the card was reset from inside this call, by a wire or an emulator that calls back. */
+static bool was_reset(nic_device *device)
+{
+    return NIC_UNLIKELY(device->resets != e1000_of(device)->batch.resets);
+}
+
 static void begin_batch(nic_device *device)
 {
     e1000 *card = e1000_of(device);
     e1000_batch *batch = &card->batch;
+    batch->resets = device->resets;
     batch->count = batch->used = batch->dones = batch->bytes = batch->moved = 0;
     batch->immediate = batch->delayed = false;
     batch->budget = FRAMES;
@@ -254,6 +263,8 @@ static void flush_frames(nic_device *device)
     size_t sent = 0;
     if (NIC_LIKELY(!card->tx.fifo.frames && device->profile == NIC_PROFILE_INSTANT && wire_free(device)))
         sent = to_wire(device, batch->frames, batch->count);
+    if (was_reset(device))
+        sent = batch->count;
     if (sent < batch->count && e1000_reg(device, E1000_STATUS) & E1000_STATUS_TXOFF)
         nic_count32(&device->cells[E1000_DC], (uint32_t)(batch->count - sent));
     for (; sent < batch->count; sent++)
@@ -271,7 +282,7 @@ static void flush(nic_device *device, const e1000_ring *ring, uint32_t threshold
     e1000_batch *batch = &card->batch;
     if (batch->count)
         flush_frames(device);
-    for (uint32_t i = 0; i < batch->dones; i++)
+    for (uint32_t i = 0; i < batch->dones && !was_reset(device); i++)
         write_status(device, ring, batch->done[i]);
     batch->dones = 0;
     if (card->tx.unwritten && card->tx.unwritten >= threshold) {
@@ -288,6 +299,8 @@ static bool room_for(nic_device *device, uint32_t length)
 {
     e1000_batch *batch = &e1000_of(device)->batch;
     uint32_t bytes = e1000_fifo_bytes(length < E1000_MIN ? E1000_MIN : length);
+    if (was_reset(device))
+        return false;
     if (NIC_UNLIKELY(!batch->budget)) {
         nic_want_work(device, NIC_WORK_TRANSMIT);
         return false;
@@ -430,7 +443,8 @@ static void put_sum(form *f, spot s)
 }
 
 /* Both checksums are those of the data as it came (3.6). */
-static void insert_checksums(nic_device *device, form *f, const e1000_context *context, uint8_t options, uint32_t transport_length)
+static void insert_checksums(nic_device *device, form *f, const e1000_context *context, uint8_t options,
+                             uint32_t transport_length)
 {
     spot ip = {0}, transport = {0};
     if (options & POPTS_IXSM)
@@ -645,7 +659,8 @@ static void send_segment(nic_device *device, bool last)
         form f = open_frame(&card->batch, tx->header, context->hdrlen);
         if (context->hdrlen)
             nic_segment_header(&segmenter, f.head, tx->segment, tx->sent, payload, last);
-        insert_checksums(device, &f, context, tx->options, constant || total < context->tucss ? 0 : total - context->tucss);
+        uint32_t transport_length = constant || total < context->tucss ? 0 : total - context->tucss;
+        insert_checksums(device, &f, context, tx->options, transport_length);
         if (tagged(device, tx->command))
             insert_tag(&f, e1000_reg(device, E1000_VET), tx->special);
         close_frame(device, f.iov, f.count, f.length);
@@ -685,7 +700,8 @@ static bool end_segments(nic_device *device)
     bool whole = !tx->bad && tx->header_length == tx->context.hdrlen && tx->sent == tx->context.paylen;
     if (!whole && !tx->bad)
         nic_find(device, E1000_FIND_TX_TSO_LENGTH, tx->header_length + tx->sent, tx->context.paylen);
-    nic_count32(&device->cells[whole ? E1000_TSCTC : E1000_TSCTFC], 1);
+    if (!was_reset(device))
+        nic_count32(&device->cells[whole ? E1000_TSCTC : E1000_TSCTFC], 1);
     end_packet(card);
     return true;
 }
@@ -829,7 +845,7 @@ static bool walk(nic_device *device, e1000_ring *ring)
         if (!card->tx.busy && (index == ring->tail || !fetch(device, ring, index)))
             return false;
         uint8_t command = (uint8_t)(card->tx.lower >> 24);
-        if (!process(device, command))
+        if (was_reset(device) || !process(device, command) || was_reset(device))
             return false;
         card->tx.busy = false;
         card->batch.moved += E1000_DESCRIPTOR;
@@ -877,6 +893,10 @@ void e1000_transmit(nic_device *device)
     begin_batch(device);
     bool more = walk(device, &ring);
     flush(device, &ring, e1000_threshold(e1000_reg(device, E1000_TXDCTL)));
+    if (was_reset(device)) {
+        device->card_ops->reset(device, NIC_RESET_SOFT); /* what this call has left since */
+        return;
+    }
     stage(card);
     causes_of_walk(device, &ring, before);
     if (!more)

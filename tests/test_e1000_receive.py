@@ -570,6 +570,24 @@ def test_hold_loses_nothing() -> None:
     assert (rig["MPC"], rig["GPRC"]) == (0, 150)
 
 
+def test_what_is_held_back_is_gone_when_the_receiver_stops() -> None:
+    rig = Rig(overflow="hold")
+    rig.start_receive(RCTL.SECRC)
+    rig["RDT"] = rig["RDH"]
+    rig.arrive(*[for_us(size=1500) for _ in range(60)])
+    held = 60 - rig["RDFPC"]
+    assert held > 0
+    rctl = rig["RCTL"]
+    rig["RCTL"] = 0
+    rig.nic.poll()
+    rig["RCTL"] = rctl
+    for _ in range(20):
+        rig["RDT"] = (rig["RDH"] - 1) % 8
+        rig.nic.poll()
+    assert len(rig.frames()) <= 60 - held
+    assert rig["GPRC"] == 60 - held
+
+
 def test_the_size_of_the_fifo_is_that_of_pba(rig: Rig) -> None:
     rig["PBA"] = 8
     assert rig["PBA"] == 56 << 16 | 8
