@@ -62,8 +62,9 @@ class Said:
 class Guest:
     """A booted guest that takes orders on its second serial port."""
 
-    def __init__(self, qemu: Qemu, port: socket.socket, console: Path, act: Callable[[str], None]) -> None:
+    def __init__(self, qemu: Qemu, nic: Nic, port: socket.socket, console: Path, act: Callable[[str], None]) -> None:
         self.qemu = qemu
+        self.nic = nic
         self.port = port
         self.console = console
         self.act = act
@@ -158,7 +159,7 @@ def booted(
                 case _:
                     raise ValueError(f"unknown request {request!r}")
 
-        yield Guest(qemu, port, console, act)
+        yield Guest(qemu, nic, port, console, act)
 
 
 def judge(check: Check, said: Said) -> list[str]:

@@ -82,14 +82,24 @@ class Served:
         return ["-device", json.dumps({"driver": "vfio-user-pci", "id": "nic", "addr": "5", "socket": where})]
 
     def set_link(self, qemu: Qemu, up: bool) -> None:
+        self.ask(f"set_link {'on' if up else 'off'}")
+
+    def counters(self) -> dict[str, int]:
+        """What the card and its wire counted so far, by name."""
+        return {name: int(value) for name, value in (line.split() for line in self.ask("info counters"))}
+
+    def ask(self, command: str) -> list[str]:
+        """The monitor's answer to a command, without its last line, OK; ServerError when that is another."""
         if self._monitor is None:
             self._monitor = connect(self.monitor, 5)
             self._replies = self._monitor.makefile("r")
-        command = f"set_link {'on' if up else 'off'}"
         self._monitor.sendall(command.encode() + b"\n")
-        reply = self._replies.readline().strip()
-        if reply != "OK":
-            raise ServerError(f"monitor: {command!r} was answered {reply!r}: {self.said()}")
+        lines = []
+        while (reply := self._replies.readline().strip()) != "OK":
+            if not reply or reply.startswith("ERR"):
+                raise ServerError(f"monitor: {command!r} was answered {reply!r}: {self.said()}")
+            lines.append(reply)
+        return lines
 
 
 class Wired(Served):

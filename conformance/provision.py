@@ -3,7 +3,7 @@
 Nothing is installed on this machine: a private apt state downloads the packages, ``dpkg-deb`` unpacks them into a
 tree of their own, and :meth:`Tree.program` starts a program of the tree through the tree's own dynamic loader. The
 mirror is the one this machine's apt is configured with. A finished tree is used as it stands until this file changes
-or ``--refresh`` is given.
+or ``--refresh`` is given; each version of this file has a tree of its own, so that checkouts can share the cache.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from pathlib import Path
 ROOT_SUITE = "trixie"
 KERNEL_SUITES = {"6.1": "bookworm", "6.12": "trixie"}
 QEMU_MINIMUM = 11
+UNUSED_SECONDS = 7 * 24 * 3600  # after which the tree of another recipe goes
 PACKAGES = (
     "qemu-system-x86", "ipxe-qemu", "ipxe",
     "busybox-static", "dash", "ethtool", "iperf3", "iproute2", "iputils-ping", "kmod", "pciutils",
@@ -112,11 +114,11 @@ def ensure(refresh: bool = False) -> Tree:
     """
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     tree = Tree(cache() / f"tree-{recipe}")
-    if tree.path.is_dir() and not refresh:
-        return tree
-    with locked("provision"):
-        if refresh or not tree.path.is_dir():
-            build(tree)
+    if refresh or not tree.path.is_dir():
+        with locked("provision"):
+            if refresh or not tree.path.is_dir():
+                build(tree)
+    os.utime(tree.path)
     return tree
 
 
@@ -148,10 +150,11 @@ def build(tree: Tree) -> None:
         unpack_kernel(apt.download_kernel(suite, version), work / "kernels" / version)
     shutil.rmtree(work / "apt")
     check_qemu(Tree(work))
-    for old in cache().glob("tree-*"):
-        if old != work:
-            shutil.rmtree(old)
+    shutil.rmtree(tree.path, ignore_errors=True)
     work.rename(tree.path)
+    for other in cache().glob("tree-*"):
+        if time.time() - other.stat().st_mtime > UNUSED_SECONDS:
+            shutil.rmtree(other)
     say(f"ready in {tree.path}")
 
 
