@@ -151,6 +151,7 @@ uint32_t nic_random(nic_device *device)
 void nic_reset(nic_device *device, int kind)
 {
     const nic_model *model = device->model;
+    device->resets++;
     for (uint32_t i = 0; i < model->cell_count; i++) {
         const nic_reset_cell *reset = &model->resets[i];
         uint32_t keep = kind == NIC_RESET_SOFT ? reset->keep_soft : kind == NIC_RESET_BUS ? reset->keep_bus : 0;
