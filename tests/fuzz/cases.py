@@ -6,7 +6,7 @@ An operation is a tuple, the name of one of `World`'s `op_` methods first:
     ("memory", address, hex)                  ("frames", [(hex of the front, length), ...], flags)
     ("advance", ns)     ("poll",)     ("link", up)     ("cable", plugged)     ("room", frames or None)
     ("reset", kind)     ("snapshot",)     ("migrate",)     ("unmap", region)     ("map", region)     ("truncate", bytes)
-    ("inside", "send" or "irq", [operations])
+    ("inside", "send", "irq", "read" or "write", [operations])
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from nicemu.model import CONFIG
 from nicemu.registers import Register, Table
 
 from .frames import LENGTHS, front
-from .world import LAYOUT
+from .world import LAYOUT, PLACES
 
 __all__ = ["Generator", "Operation"]
 
@@ -180,7 +180,7 @@ class Generator:
         operations: list[Operation] = []
         for _ in range(self.random.randrange(1, 6)):
             operations += self.random.choice((self.write_any, self.read_any, self.doorbell))()
-        return [("inside", self.random.choice(("send", "irq")), operations)]
+        return [("inside", self.random.choice(PLACES), operations)]
 
     def slow_blocks(self) -> list[Operation]:
         """Accesses to what is clocked bit by bit; a family knows where that is."""

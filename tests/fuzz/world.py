@@ -90,6 +90,8 @@ LAYOUT = {
     "top": (2**64 - PAGE, PAGE),
 }
 DRIVER_AT = 0x4000_0000
+#: Where a card calls: a wire, an interrupt handler, memory behind functions.
+PLACES = ("send", "irq", "read", "write")
 MAPPED = ("ram", "rom", "page", "keep", "low-end", "high", "top")
 
 
@@ -105,6 +107,7 @@ class Inventor:
         if length > 65536:
             raise OracleError(f"BOUND: one DMA of {length} bytes")
         self.reads += 1
+        self.world.nested("read")
         salt = self.reads if self.fickle else 0
         data = self.world.family.invent(address - self.base, length, salt + self.world.seed)
         if self.written and not self.fickle:
@@ -112,6 +115,7 @@ class Inventor:
         return data
 
     def write(self, address: int, data: bytes) -> None:
+        self.world.nested("write")
         if not self.fickle:
             self.written.update((address + i, byte) for i, byte in enumerate(data))
 
@@ -190,8 +194,9 @@ class World:
         self.watch, self.levels, self.step, self.pin = watch, 0, 0, False
         self.failure: OracleError | None = None
         self.left: dict[str, Any] = {}
-        self._waiting: dict[str, deque[Sequence[Any]]] = {"send": deque(), "irq": deque()}
+        self._waiting: dict[str, deque[Sequence[Any]]] = {place: deque() for place in PLACES}
         self._inside = False
+        self.calls = 0  # operations that were done from inside
         self.memory = nicemu.GuestMemory()
         self.buffers: dict[str, np.ndarray] = {}
         self.clock = nicemu.Clock.virtual(1_000_000_000)
@@ -297,6 +302,7 @@ class World:
         if self._inside or not self._waiting[place]:
             return
         self._inside = True
+        self.calls += 1
         for operation in self._waiting[place].popleft():
             self.operations[operation[0]](*operation[1:])
         self._inside = False
@@ -404,7 +410,7 @@ class World:
         os.truncate(self._file, size)
 
     def op_inside(self, place: str, operations: Sequence[Sequence[Any]]) -> None:
-        """The next time that the card calls (`send`, `irq`), these operations are done from inside the call."""
+        """The next time that the card calls out (see PLACES), these operations are done from inside the call."""
         self._waiting[place].append(operations)
 
     # ------------------------------------------------------------------ the end

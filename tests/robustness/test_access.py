@@ -56,7 +56,9 @@ def test_every_offset_takes_every_write(model: str, profile: str) -> None:
     for number, size in spaces(world):
         for width in SIZES:
             for at in range(0, size + 9, 1 if size <= 256 else 7):
-                world.run([("write", number, at, random.choice((0, (1 << 8 * width) - 1, random.getrandbits(64))), width)])
+                world.run(
+                    [("write", number, at, random.choice((0, (1 << 8 * width) - 1, random.getrandbits(64))), width)]
+                )
             world.run([("advance", 10**9), ("poll",)])
     world.check_unchanged("keep")
     world.check_alive()

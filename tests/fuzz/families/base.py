@@ -41,6 +41,8 @@ class Family(ABC):
     #: Bytes of memory that the reference driver needs, with `driver_options`.
     footprint: int
     driver_options: dict[str, Any]
+    #: Parts of `visible_state` that the card's own reset leaves alone.
+    kept_by_soft_reset: frozenset[str]
 
     @abstractmethod
     def invent(self, offset: int, length: int, salt: int) -> bytes:
@@ -53,6 +55,14 @@ class Family(ABC):
     @abstractmethod
     def lists(self) -> Mapping[str, Callable[[], Iterator[Attack]]]:
         """What can be done to the card, by the names that tests/robustness/test_lists.py explains."""
+
+    @abstractmethod
+    def soft_reset(self) -> list[Operation]:
+        """What a driver does to reset the card."""
+
+    @abstractmethod
+    def scenes(self, place: str) -> Iterator[tuple[str, list[Operation]]]:
+        """Operations of which the last one makes the card call out at `place` (see world.PLACES), by name."""
 
     @abstractmethod
     def repair(self, nic: nicemu.Nic) -> None:

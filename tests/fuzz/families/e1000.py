@@ -9,11 +9,11 @@ from typing import Any
 import nicemu
 from nicemu.devices.e1000 import eeprom_image
 
-from ..generator import Generator
+from ..generator import Generator, Operation
 from . import e1000_lists
 from .base import Attack, Family
 from .e1000_generator import E1000Generator
-from .e1000_registers import EOP, IFCS, IP, RS, TCP, TSE, context, data, legacy, receive
+from .e1000_registers import CTRL_UP, EOP, IFCS, IP, REG, RS, TCP, TSE, context, data, legacy, receive, write
 
 __all__ = ["E1000"]
 
@@ -23,6 +23,7 @@ class E1000(Family):
 
     most_descriptors = 4 * 65536
     driver_options: dict[str, Any] = {"tx_count": 8, "rx_count": 8}  # noqa: RUF012
+    kept_by_soft_reset = frozenset({"mmio.PBM"})
     footprint = 8 * (16 + 4096) + 8 * (16 + 2048)
 
     def invent(self, offset: int, length: int, salt: int) -> bytes:
@@ -42,6 +43,12 @@ class E1000(Family):
 
     def generator(self, random: Random, model: str) -> Generator:
         return E1000Generator(random, model)
+
+    def soft_reset(self) -> list[Operation]:
+        return [write(REG["CTRL"], CTRL_UP | 1 << 26)]
+
+    def scenes(self, place: str) -> Iterator[tuple[str, list[Operation]]]:
+        return e1000_lists.scenes(place)
 
     def repair(self, nic: nicemu.Nic) -> None:
         state = nic.parts()["eeprom"].state()

@@ -43,7 +43,7 @@ from .e1000_registers import (
 if TYPE_CHECKING:
     from ..world import World
 
-__all__ = ["LISTS"]
+__all__ = ["LISTS", "scenes"]
 
 TX_RING, RX_RING, COUNT = 0x1000, 0x2000, 64
 RX_BUFFERS, RX_SIZE, DATA = 0x20000, 2048, 0x60000
@@ -613,6 +613,34 @@ def bus() -> Iterator[Attack]:
     silent = [("write", 6, 4, 3, 2), *send([legacy(DATA, 60, EOP | IFCS | RS)] * 8), FRAME, ("advance", 10**9)]
     rings_only = ((TX_RING, 128), (RX_RING, 16 * COUNT))  # where the guest itself wrote
     yield Attack("no DMA without bus mastering", [*ready(), *silent], rings_only)
+
+
+# ------------------------------------------------------------------------------------------------- calls out
+
+
+def scenes(place: str) -> Iterator[tuple[str, list[Operation]]]:
+    """Operations of which the last one makes the card call out (see base.Family.scenes)."""
+    lazy = LAYOUT["lazy"][0]
+    plain = [legacy(DATA, 60, EOP | IFCS | RS)] * 20
+    segments = [context(TCP | IP | TSE, 40000, 1000, 54), data(DATA, 40054, TSE | EOP | IFCS | RS, options=3)]
+    far = [context(TCP | IP | TSE, 3000, 1000, 54), data(lazy, 3054, TSE | EOP | IFCS | RS, options=3)]
+    quiet: list[Operation] = [("read", 0, REG["ICR"], 4)]
+    if place == "send":
+        yield "plain frames", [*ready(), *quiet, *send(plain)]
+        yield "segments", [*ready(), *quiet, *send(segments)]
+    elif place == "irq":
+        yield "sent", [*ready(), *quiet, *send(plain)]
+        yield "received", [*ready(), *quiet, ("frames", [(STATION.hex(), 100)] * 20)]
+        yield "looped back", [*ready(RCTL | PHY_LOOPBACK), *quiet, *send(plain)]
+    elif place == "read":
+        yield "data", [*ready(), *quiet, *send(far)]
+        yield "transmit ring", [*ready(), *quiet, *TX.place(lazy, 1024, 0, 20)]
+        yield "receive ring", [*ready(), *quiet, *RX.place(lazy, 1024, 0, 20), ("frames", [(STATION.hex(), 100)] * 20)]
+    else:
+        ring = memory(RX_RING, receive(lazy) * COUNT)
+        yield "buffers", [*ready(), *quiet, ring, ("frames", [(STATION.hex(), 5000)] * 4)]
+        yield "transmit ring", [*ready(), *quiet, *TX.place(lazy, 1024, 0, 20)]
+        yield "looped back", [*ready(RCTL | PHY_LOOPBACK), *quiet, ring, *send(plain)]
 
 
 #: By the names that tests/robustness/test_lists.py explains.
