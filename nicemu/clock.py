@@ -40,10 +40,11 @@ class Clock:
     def advance(self, ns: int) -> None:
         """Moves a virtual clock on by `ns`, running what falls due on the way.
 
-        Raises ConfigurationError for a clock that is not virtual, a negative `ns`, or from inside a timer.
+        Raises ConfigurationError for a clock that is not virtual, a negative `ns`, a time beyond 2**64 ns, or from
+        inside a timer.
         """
         if ns < 0 or not self.is_virtual:
             raise ConfigurationError(f"cannot advance by {ns} ns; expected a virtual clock and a time of 0 or more")
         if lib.nic_clock_advance(self.handle, ns):
-            raise ConfigurationError("a clock cannot be advanced from inside one of its timers")
+            raise ConfigurationError("a clock cannot be advanced from inside one of its timers, nor beyond 2**64 ns")
         raise_pending()
