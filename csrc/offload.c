@@ -149,8 +149,8 @@ static uint32_t crc_tables(uint32_t crc, const uint8_t *from, size_t length)
 #ifdef __x86_64__
 /*
  * Carry-less multiplication: 128 bits of the message times x^n mod P stand for the same bits n places further on, so
- * blocks are folded into later ones until 128 bits are left.  The constants are x^n mod P, reflected and shifted left
- * by one, for the distances of the two halves: 512 and 128 bits (Gopal and others, Intel 323102).
+ * blocks are folded into later ones until 128 bits are left.  The constants are x^n mod P, reflected and shifted left by
+ * one, for the distances of the two halves: 512 and 128 bits (Gopal and others, Intel 323102).
  */
 #define CRC_TARGET __attribute__((target("pclmul,sse4.1")))
 
@@ -181,8 +181,7 @@ CRC_TARGET static inline uint32_t crc_reduce(__m128i block)
 
 CRC_TARGET static uint32_t crc_multiply(uint32_t crc, const uint8_t *from, size_t length)
 {
-    const __m128i by512 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4);
-    const __m128i by128 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
+    const __m128i by512 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4), by128 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
     __m128i block = _mm_xor_si128(crc_load(from), _mm_cvtsi32_si128((int)crc));
     size_t at = 16;
     if (length >= 128) {

@@ -1,0 +1,31 @@
+"""A frame costs the card at most half of what it costs QEMU's own model, measured round by round next to each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from nicemu.bench import Row, run_rounds
+from nicemu.drivers.workload import Workload, workloads
+
+from . import qtest_bench
+
+ROUNDS = 3
+MOST = 0.5
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("name", "workload"),
+    [
+        (name, workload)
+        for name in ("e1000",)
+        for workload in workloads(name)
+        if workload.name.startswith(("TX", "RX", "TSO"))
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_at_most_half_of_qemus_time(name: str, workload: Workload) -> None:
+    row = Row(name, workload.name, workload.frames)
+    assert list(run_rounds([(row, workload)], ROUNDS, qtest_bench)) == [1, 2, 3]
+    assert row.ratio is not None
+    assert row.ratio <= MOST, row.summary()

@@ -1,0 +1,96 @@
+"""Workloads: bulk work for a card in terms of guest accesses, so that any host can do it and measure it.
+
+Each family's are in `nicemu/drivers/<family>_bench.py`; `nicemu.bench` measures our cards by them, and
+`conformance.qtest_bench` QEMU's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from nicemu.devices import find_class
+from nicemu.errors import ConfigurationError
+
+__all__ = ["Arrive", "Read", "Step", "Store", "Until", "Workload", "Write", "workloads"]
+
+
+@dataclass(frozen=True)
+class Write:
+    """A guest's write of `size` bytes to BAR `bar`."""
+
+    bar: int
+    offset: int
+    value: int
+    size: int = 4
+
+
+@dataclass(frozen=True)
+class Read:
+    """A guest's read of `size` bytes of BAR `bar`."""
+
+    bar: int
+    offset: int
+    size: int = 4
+
+
+@dataclass(frozen=True)
+class Store:
+    """The guest's processor stores bytes in guest memory."""
+
+    address: int
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Until:
+    """Wait until the bits `mask` of a register are `value`; only before the measurement."""
+
+    bar: int
+    offset: int
+    mask: int
+    value: int
+
+
+@dataclass(frozen=True)
+class Arrive:
+    """`count` copies of a frame come from the wire, as fast as the card takes them."""
+
+    count: int
+    frame: bytes = field(repr=False)
+
+
+Step = Write | Read | Store | Until | Arrive
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is repeated.
+
+    frames:  that one turn moves.
+    setup:   done once: rings, buffers, the card switched on.
+    back:    makes the ring as it was before the turn.
+    kick:    the doorbell, or the frames that arrive.
+    fence:   a read that is answered when the work is done.
+    counter: a register that counts the frames and is cleared by reading.
+    instead: for a host to which no frames arrive, two workloads whose difference comes closest.
+    """
+
+    name: str
+    frames: int
+    setup: tuple[Step, ...]
+    back: tuple[Step, ...]
+    kick: tuple[Step, ...]
+    fence: tuple[Step, ...]
+    counter: Read
+    instead: tuple[Workload, Workload] | None = None
+
+
+def workloads(model: str) -> list[Workload]:
+    """The workloads of a model's family; ConfigurationError if there are none."""
+    family = find_class(model).CARD
+    try:
+        module = import_module(f"nicemu.drivers.{family}_bench")
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"no workloads for {model} ({family})") from error
+    return list(module.workloads())
