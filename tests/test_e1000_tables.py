@@ -317,14 +317,14 @@ def test_descriptor_layouts() -> None:
     assert {dtype.itemsize for dtype in (d.RX_DESCRIPTOR, d.TX_LEGACY, d.TX_CONTEXT, d.TX_DATA)} == {16}
     cmd = d.LegacyCommand.EOP | d.LegacyCommand.RS
     legacy = d.legacy(0x1122334455667788, 0x0203, cmd, cso=4, css=5, special=0x6007)
-    assert legacy.tobytes().hex() == "8877665544332211" "0302" "04" "09" "00" "05" "0760"
+    assert legacy.tobytes().hex() == "88776655443322110302040900050760"
     context = d.context(
         d.ContextCommand.TCP | d.ContextCommand.IP | d.ContextCommand.TSE,
         ipcss=14, ipcso=24, ipcse=33, tucss=34, tucso=50, tucse=0, paylen=0x12345, hdrlen=54, mss=1460,
     )  # fmt: skip
-    assert context.tobytes().hex() == "0e18" "2100" "2232" "0000" "452301" "27" "00" "36" "b405"
+    assert context.tobytes().hex() == "0e18210022320000452301270036b405"
     data = d.data(0x1000, 0xFFFFF, d.DataCommand.EOP, popts=d.PacketOptions.TXSM, special=0x1234)
-    assert data.tobytes().hex() == "0010000000000000" "ffff1f" "21" "00" "02" "3412"
+    assert data.tobytes().hex() == "0010000000000000ffff1f2100023412"
 
 
 def test_descriptors_refuse_what_does_not_fit() -> None:
