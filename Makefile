@@ -60,6 +60,7 @@ guests: build
 	$(BIN)/python -m pytest conformance
 
 bench: build
+	$(BIN)/python -m pytest -o addopts= tests/test_benchmarks.py
 	$(BIN)/python -m nicemu bench
 
 clean:
