@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 ASAN   := .venv-asan
 BIN    := $(VENV)/bin
-SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/*.py nicemu/*/__init__.py) pyproject.toml setup.py
+SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/*.py) pyproject.toml setup.py
 STRICT := -Werror
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -Werror
 
@@ -26,10 +26,13 @@ $(VENV)/.built: $(SOURCES) | system
 	NICEMU_CFLAGS="$(STRICT)" $(BIN)/pip install --quiet --editable '.[test,cli]'
 	touch $@
 
+# A copy of the tree, so that its sanitized engine and the everyday one do not take each other's place.
 $(ASAN)/.built: $(SOURCES) | system
 	test -x $(ASAN)/bin/python || $(PYTHON) -m venv $(ASAN)
+	rm -rf $(ASAN)/tree && mkdir $(ASAN)/tree
+	git ls-files -z | xargs -0 cp --parents --target-directory $(ASAN)/tree
 	NICEMU_CFLAGS="$(SANITIZE)" NICEMU_LDFLAGS="-fsanitize=address,undefined" \
-	    $(ASAN)/bin/pip install --quiet '.[test]'
+	    $(ASAN)/bin/pip install --quiet --editable '$(ASAN)/tree[test]'
 	touch $@
 
 lint: build
@@ -54,7 +57,7 @@ package: build
 
 # The same tests and a time-boxed fuzz run on an engine with AddressSanitizer and UndefinedBehaviorSanitizer.
 sanitize: $(ASAN)/.built
-	tests/sanitized $(ASAN)/bin/python
+	$(ASAN)/tree/tests/sanitized $(CURDIR)/$(ASAN)/bin/python
 
 guests: build
 	$(BIN)/python -m pytest conformance
