@@ -196,6 +196,7 @@ class World:
         self.left: dict[str, Any] = {}
         self._waiting: dict[str, deque[Sequence[Any]]] = {place: deque() for place in PLACES}
         self._inside = False
+        self.cable = True
         self.calls = 0  # operations that were done from inside
         self.memory = nicemu.GuestMemory()
         self.buffers: dict[str, np.ndarray] = {}
@@ -271,7 +272,7 @@ class World:
             inventor.reads = 0
         self.op_room(None)
         self.wire.set_link(True)
-        self.nic.set_link(True)
+        self.op_cable(True)
         self.family.repair(self.nic)
         self.nic.reset(Reset.BUS)
         self.wire.frames.clear()
@@ -366,6 +367,7 @@ class World:
         self.wire.set_link(up)
 
     def op_cable(self, plugged: bool) -> None:
+        self.cable = plugged
         self.nic.set_link(plugged)
 
     def op_room(self, frames: int | None) -> None:
@@ -389,6 +391,7 @@ class World:
         old.plug(None)
         self.pin = False
         new = self._create()
+        new.set_link(self.cable)
         new.load(before)
         self.nic = new
         if new.save() != before:
@@ -447,7 +450,7 @@ class World:
             self.nic.reset(Reset.BUS)
             self.op_room(None)
             self.wire.set_link(True)
-            self.nic.set_link(True)
+            self.op_cable(True)
             self.family.live(self, bytes(range(60, 200)))
 
     def close(self) -> None:
