@@ -134,10 +134,12 @@ static void expire(nic_device *device, nic_timer *timer)
 {
     timer->deadline = NIC_NEVER;
     device->working = true; /* what it asks for is done after it */
+    device->calls++;
     if (timer->expired)
         timer->expired(device);
     else if (device->python && nic_py.timer)
         nic_py.timer(device->python, (uint32_t)(timer - device->timers));
+    device->calls--;
     device->working = false;
     if (device->work)
         nic_run_work(device);

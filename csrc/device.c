@@ -85,6 +85,8 @@ nic_device *nic_device_new(const nic_model *model, nic_memory *memory, nic_clock
     return device;
 }
 
+bool nic_device_busy(const nic_device *device) { return device->calls; }
+
 void nic_device_free(nic_device *device)
 {
     if (!device)
@@ -152,6 +154,7 @@ void nic_reset(nic_device *device, int kind)
 {
     const nic_model *model = device->model;
     device->resets++;
+    device->calls++;
     for (uint32_t i = 0; i < model->cell_count; i++) {
         const nic_reset_cell *reset = &model->resets[i];
         uint32_t keep = kind == NIC_RESET_SOFT ? reset->keep_soft : kind == NIC_RESET_BUS ? reset->keep_bus : 0;
@@ -173,6 +176,7 @@ void nic_reset(nic_device *device, int kind)
     if (kind != NIC_RESET_SOFT)
         nic_pci_changed(device);
     device->card_ops->interrupt(device);
+    device->calls--;
 }
 
 /* ------------------------------------------------------------------ work */
@@ -194,6 +198,7 @@ void nic_run_work(nic_device *device)
         return;
     }
     device->working = true;
+    device->calls++;
     for (int round = 0; device->work && round < WORK_ROUNDS; round++) {
         uint32_t work = device->work;
         device->work = 0;
@@ -203,6 +208,7 @@ void nic_run_work(nic_device *device)
             device->card_ops->work(device, work & ~NIC_WORK_RECEIVE);
     }
     device->working = false;
+    device->calls--;
     if (device->loop && (device->work || frames_wait(device)))
         nic_loop_wake(device->loop);
 }
@@ -210,12 +216,14 @@ void nic_run_work(nic_device *device)
 void nic_device_poll(nic_device *device)
 {
     nic_clock_run(device->clock);
+    device->calls++;
     for (nic_backend *backend = device->port.backend; backend; backend = backend->lower)
         if (backend->ops->poll)
             backend->ops->poll(backend);
     if (device->port.inbound.frames)
         device->work |= NIC_WORK_RECEIVE;
     nic_run_work(device);
+    device->calls--;
 }
 
 /* ------------------------------------------------------------------ DMA */
@@ -264,10 +272,12 @@ size_t nic_state(nic_device *device, nic_state_view *views, size_t count)
 
 void nic_state_loaded(nic_device *device)
 {
+    device->calls++;
     nic_pci_changed(device);
     if (device->card_ops->loaded)
         device->card_ops->loaded(device);
     device->card_ops->interrupt(device);
+    device->calls--;
 }
 
 size_t nic_inbound(nic_device *device, void *buffer, size_t size)

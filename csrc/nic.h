@@ -276,6 +276,7 @@ struct nic_device {
     nic_port port;
     uint32_t work;               /* NIC_WORK_* not yet done */
     bool working;                /* inside nic_run_work: no re-entry */
+    uint32_t calls;              /* under way, each inside the one before: while there is one, it cannot be freed */
     uint32_t resets;             /* so far; work under way ends when one comes from inside a callback */
     bool deferred;               /* the host runs nic_run_work itself, after it has replied */
     bool bus_master;

@@ -240,7 +240,8 @@ int nic_model_link_hook(nic_model *model, uint32_t row, const char *space, const
 bool nic_card_hook(const nic_card *card, uint32_t n, const char **space, const char **name);
 
 nic_device *nic_device_new(const nic_model *model, nic_memory *memory, nic_clock *clock, uint64_t seed);
-void nic_device_free(nic_device *device);
+void nic_device_free(nic_device *device); /* not while it is busy */
+bool nic_device_busy(const nic_device *device); /* inside a call that it makes: to a wire, an interrupt sink, memory */
 void nic_device_set_python(nic_device *device, void *python);
 void nic_device_set_profile(nic_device *device, int profile);
 /* Contents of the expansion ROM, copied; as long as the model's space NIC_SPACE_ROM.  ENOMEM. */
@@ -326,7 +327,7 @@ int nic_loop_fileno(nic_loop *loop);               /* readable when nic_loop_tur
 int nic_loop_turn(nic_loop *loop, int64_t timeout); /* one turn, waits at most timeout ns (-1: no bound); EINTR */
 int nic_loop_run(nic_loop *loop);                  /* turns until stopped (0) or a signal came (EINTR) */
 void nic_loop_stop(nic_loop *loop);
-void nic_loop_break(void); /* a callback failed: whichever loop is running returns EINTR after this turn */
+void nic_loop_break(void); /* a callback failed: the loop that runs in this thread returns EINTR after its turn */
 int nic_loop_add_source(nic_loop *loop, int fd, uint32_t events, void *python); /* a Python fd; epoll event bits */
 int nic_loop_remove_source(nic_loop *loop, int fd);
 

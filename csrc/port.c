@@ -151,10 +151,12 @@ void nic_port_link_changed(nic_port *port)
 {
     nic_device *device = port->device;
     bool up = nic_link_up(device);
+    device->calls++;
     if (device->card_ops->link)
         device->card_ops->link(device, up);
     if (device->python && nic_py.link)
         nic_py.link(device->python, up);
+    device->calls--;
 }
 
 void nic_set_cable(nic_device *device, bool plugged)
@@ -269,6 +271,7 @@ size_t nic_port_receive(nic_port *port, const nic_frame *frames, size_t count)
         return count;
     }
     size_t taken = 0;
+    device->calls++;
     if (!port->inbound.frames && !device->working) {
         device->working = true; /* the card may want work done; it is, below */
         while (taken < count && frames[taken].length <= NIC_FRAME_MAX) {
@@ -287,6 +290,7 @@ size_t nic_port_receive(nic_port *port, const nic_frame *frames, size_t count)
     taken += enqueue(port, frames + taken, count - taken);
     if (device->work)
         nic_run_work(device);
+    device->calls--;
     return taken;
 }
 

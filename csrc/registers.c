@@ -210,10 +210,12 @@ uint64_t nic_read(nic_device *device, uint32_t space, uint64_t offset, uint32_t 
         return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
     }
     device->counters.reads++;
+    device->calls++;
     check_access(device, space, offset, size);
     uint64_t result = read_registers(device, space, offset, size);
     if (NIC_UNLIKELY(device->work) && !device->deferred)
         nic_run_work(device);
+    device->calls--;
     return result;
 }
 
@@ -249,12 +251,14 @@ void nic_write(nic_device *device, uint32_t space, uint64_t offset, uint64_t val
         return;
     }
     device->counters.writes++;
+    device->calls++;
     check_access(device, space, offset, size);
     if (NIC_UNLIKELY(device->trace))
         trace(device, space, offset, value, size, true);
     write_registers(device, space, offset, value, size);
     if (device->work && !device->deferred)
         nic_run_work(device);
+    device->calls--;
 }
 
 /* ------------------------------------------------------------------ from inside */

@@ -462,8 +462,13 @@ class Nic:
         raise_pending()
 
     def close(self) -> None:
-        """Unplugs and frees the card; harmless when done twice."""
+        """Unplugs and frees the card; harmless when done twice.
+
+        Raises ConfigurationError inside one of the card's own calls, such as `irq` or a backend's `send`.
+        """
         if self.handle is not None:
+            if lib.nic_device_busy(self.handle):
+                raise ConfigurationError(f"{self.name} cannot be closed from inside one of its own calls")
             while self.closers:
                 self.closers[-1]()
             self.loop.remove(self)

@@ -101,20 +101,3 @@ def test_a_reset_from_inside(model: str, profile: str, place: str) -> None:
         assert {k: (expected[k], found[k]) for k in expected if expected[k] != found[k]} == {}, name
     world.check_alive()
     world.close()
-
-
-def test_no_call_after_close(model: str) -> None:
-    """A clock that moves on, a wire that delivers, a loop that turns: a card that was closed hears of none of it."""
-    world = World(family_of(model), model, profile="wire")
-    generator = world.family.generator(Random(14), model)
-    world.run([*generator.setup(), *generator.traffic()])
-    assert world.clock.next_deadline is not None
-    world.nic.close()
-    levels = world.levels
-    assert world.clock.next_deadline is None
-    world.clock.advance(10**10)
-    world.wire.deliver([bytes(60)])
-    world.wire.turn()
-    assert world.levels == levels
-    assert world.wire.in_use is False
-    world.close()

@@ -38,6 +38,8 @@ class Family(ABC):
 
     #: Descriptors that one operation may take: all of every ring.
     most_descriptors: int
+    #: Bytes of a descriptor.
+    descriptor_bytes: int
     #: Bytes of memory that the reference driver needs, with `driver_options`.
     footprint: int
     driver_options: dict[str, Any]

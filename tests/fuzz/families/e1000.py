@@ -21,6 +21,7 @@ __all__ = ["E1000"]
 class E1000(Family):
     """The 82540EM."""
 
+    descriptor_bytes = 16
     most_descriptors = 4 * 65536
     driver_options: dict[str, Any] = {"tx_count": 8, "rx_count": 8}  # noqa: RUF012
     kept_by_soft_reset = frozenset({"mmio.PBM"})
