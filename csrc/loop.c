@@ -280,7 +280,7 @@ int nic_loop_turn(nic_loop *loop, int64_t timeout)
     return error;
 }
 
-static bool broken;
+static _Thread_local bool broken; /* a callback of the loop that this thread runs failed */
 
 void nic_loop_break(void) { broken = true; }
 

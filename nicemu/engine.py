@@ -8,6 +8,7 @@ program's bugs: the exception surfaces from the call into nicemu that is under w
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -23,20 +24,27 @@ __all__ = ["Hooks", "Sink", "ffi", "lib", "raise_pending", "set_vfio_request"]
 
 log = logging.getLogger("nicemu")
 
-_pending: list[BaseException] = []
+
+class _Pending(threading.local):
+    """What callbacks raised while C was running; each thread has its own cards, and its own errors."""
+
+    errors: tuple[BaseException, ...] = ()
+
+
+_pending = _Pending()
 
 
 def _fail(error: BaseException) -> None:
     """Keeps an exception of the host program until its next call returns, and makes a running loop return."""
-    _pending.append(error)
+    _pending.errors = (*_pending.errors, error)
     lib.nic_loop_break()
 
 
 def raise_pending() -> None:
     """Raises what a callback of the host program raised while C was running."""
-    if _pending:
-        error = _pending[0]
-        _pending.clear()
+    if _pending.errors:
+        error = _pending.errors[0]
+        _pending.errors = ()
         raise error
 
 
