@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import errno
 import fcntl
+import gc
 import logging
 import os
 import select
@@ -664,6 +665,7 @@ def test_server_closed_from_its_own_callback(tmp_path: Path) -> None:
 
 def test_a_child_inherits_nothing(served: Served, event: Event, resample: Event, ram: int) -> None:
     """Every descriptor of the server, those of the client included, is closed on exec."""
+    gc.collect()  # what other tests left open does not close in between
     before = set(os.listdir("/proc/self/fd"))
     with served.client() as client:
         client.set_irqs(TRIGGER, 0, 0, 1, fds=[event.fd])
