@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,45 +35,27 @@ struct nic_memory {
 
 /* ------------------------------------------------------------------ truncated files */
 
-/*
- * Mappings the SIGBUS handler may repair, of all threads.  The lock is held for a few instructions that touch no
- * guarded memory, so the handler may wait for it.
- */
+/* Mappings the SIGBUS handler may repair.  Only the loop's thread changes the table; the handler only reads it. */
 enum { GUARDED = 4096 };
 static struct guard {
     uintptr_t begin, end;
 } guards[GUARDED];
-static int guard_count;
-static _Atomic uint64_t guard_faults;
+static volatile sig_atomic_t guard_count;
+static volatile uint64_t guard_faults;
 static struct sigaction previous_action;
-static atomic_flag guard_lock = ATOMIC_FLAG_INIT;
-
-static void lock_guards(void)
-{
-    while (atomic_flag_test_and_set_explicit(&guard_lock, memory_order_acquire))
-        ;
-}
-
-static void unlock_guards(void) { atomic_flag_clear_explicit(&guard_lock, memory_order_release); }
-
-static bool is_guarded(uintptr_t fault)
-{
-    bool found = false;
-    lock_guards();
-    for (int i = 0; i < guard_count && !found; i++)
-        found = fault >= guards[i].begin && fault < guards[i].end;
-    unlock_guards();
-    return found;
-}
 
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
-    uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
-    if (is_guarded((uintptr_t)info->si_addr) &&
-        mmap((void *)page, 4096, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+    uintptr_t fault = (uintptr_t)info->si_addr;
+    for (int i = 0; i < guard_count; i++) {
+        if (fault < guards[i].begin || fault >= guards[i].end)
+            continue;
+        uintptr_t page = fault & ~(uintptr_t)4095;
+        if (mmap((void *)page, 4096, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
             MAP_FAILED) {
-        guard_faults++;
-        return;
+            guard_faults++;
+            return;
+        }
     }
     if (previous_action.sa_flags & SA_SIGINFO) {
         previous_action.sa_sigaction(number, info, context);
@@ -88,22 +69,20 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 
 static int guard_add(void *begin, size_t length)
 {
-    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    int error = 0;
-    lock_guards();
     if (guard_count == GUARDED)
-        error = ENOMEM;
-    else if (guard_count == 0 && sigaction(SIGBUS, &action, &previous_action))
-        error = errno;
-    else
-        guards[guard_count++] = (struct guard){(uintptr_t)begin, (uintptr_t)begin + length};
-    unlock_guards();
-    return error;
+        return ENOMEM;
+    if (guard_count == 0) {
+        struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        if (sigaction(SIGBUS, &action, &previous_action))
+            return errno;
+    }
+    guards[guard_count] = (struct guard){(uintptr_t)begin, (uintptr_t)begin + length};
+    guard_count++;
+    return 0;
 }
 
 static void guard_remove(const void *begin)
 {
-    lock_guards();
     for (int i = 0; i < guard_count; i++)
         if (guards[i].begin == (uintptr_t)begin) {
             guards[i] = guards[guard_count - 1];
@@ -112,7 +91,6 @@ static void guard_remove(const void *begin)
         }
     if (guard_count == 0)
         sigaction(SIGBUS, &previous_action, NULL);
-    unlock_guards();
 }
 
 uint64_t nic_memory_faults(const nic_memory *memory NIC_UNUSED) { return guard_faults; }
@@ -259,18 +237,24 @@ int nic_memory_remove(nic_memory *memory, uint64_t address, uint64_t length)
 
 /* ------------------------------------------------------------------ access */
 
-static region *find(nic_memory *memory, uint64_t address)
+static __attribute__((noinline)) region *look_up(nic_memory *memory, uint64_t address)
+{
+    uint32_t i = lower_bound(memory, address);
+    if (i == memory->count || memory->regions[i].address > address)
+        return NULL;
+    memory->recent = i;
+    return &memory->regions[i];
+}
+
+/* The region that was used last is nearly always the one. */
+static inline region *find(nic_memory *memory, uint64_t address)
 {
     if (NIC_LIKELY(memory->recent < memory->count)) {
         region *r = &memory->regions[memory->recent];
         if (NIC_LIKELY(address >= r->address && address <= r->last))
             return r;
     }
-    uint32_t i = lower_bound(memory, address);
-    if (i == memory->count || memory->regions[i].address > address)
-        return NULL;
-    memory->recent = i;
-    return &memory->regions[i];
+    return look_up(memory, address);
 }
 
 void *nic_memory_map(nic_memory *memory, uint64_t address, uint64_t length, bool write)
