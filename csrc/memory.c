@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,27 +36,45 @@ struct nic_memory {
 
 /* ------------------------------------------------------------------ truncated files */
 
-/* Mappings the SIGBUS handler may repair.  Only the loop's thread changes the table; the handler only reads it. */
+/*
+ * Mappings the SIGBUS handler may repair, of all threads.  The lock is held for a few instructions that touch no
+ * guarded memory, so the handler may wait for it.
+ */
 enum { GUARDED = 4096 };
 static struct guard {
     uintptr_t begin, end;
 } guards[GUARDED];
-static volatile sig_atomic_t guard_count;
-static volatile uint64_t guard_faults;
+static int guard_count;
+static _Atomic uint64_t guard_faults;
 static struct sigaction previous_action;
+static atomic_flag guard_lock = ATOMIC_FLAG_INIT;
+
+static void lock_guards(void)
+{
+    while (atomic_flag_test_and_set_explicit(&guard_lock, memory_order_acquire))
+        ;
+}
+
+static void unlock_guards(void) { atomic_flag_clear_explicit(&guard_lock, memory_order_release); }
+
+static bool is_guarded(uintptr_t fault)
+{
+    bool found = false;
+    lock_guards();
+    for (int i = 0; i < guard_count && !found; i++)
+        found = fault >= guards[i].begin && fault < guards[i].end;
+    unlock_guards();
+    return found;
+}
 
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
-    uintptr_t fault = (uintptr_t)info->si_addr;
-    for (int i = 0; i < guard_count; i++) {
-        if (fault < guards[i].begin || fault >= guards[i].end)
-            continue;
-        uintptr_t page = fault & ~(uintptr_t)4095;
-        if (mmap((void *)page, 4096, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+    uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
+    if (is_guarded((uintptr_t)info->si_addr) &&
+        mmap((void *)page, 4096, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
             MAP_FAILED) {
-            guard_faults++;
-            return;
-        }
+        guard_faults++;
+        return;
     }
     if (previous_action.sa_flags & SA_SIGINFO) {
         previous_action.sa_sigaction(number, info, context);
@@ -69,20 +88,22 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 
 static int guard_add(void *begin, size_t length)
 {
+    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    int error = 0;
+    lock_guards();
     if (guard_count == GUARDED)
-        return ENOMEM;
-    if (guard_count == 0) {
-        struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-        if (sigaction(SIGBUS, &action, &previous_action))
-            return errno;
-    }
-    guards[guard_count] = (struct guard){(uintptr_t)begin, (uintptr_t)begin + length};
-    guard_count++;
-    return 0;
+        error = ENOMEM;
+    else if (guard_count == 0 && sigaction(SIGBUS, &action, &previous_action))
+        error = errno;
+    else
+        guards[guard_count++] = (struct guard){(uintptr_t)begin, (uintptr_t)begin + length};
+    unlock_guards();
+    return error;
 }
 
 static void guard_remove(const void *begin)
 {
+    lock_guards();
     for (int i = 0; i < guard_count; i++)
         if (guards[i].begin == (uintptr_t)begin) {
             guards[i] = guards[guard_count - 1];
@@ -91,6 +112,7 @@ static void guard_remove(const void *begin)
         }
     if (guard_count == 0)
         sigaction(SIGBUS, &previous_action, NULL);
+    unlock_guards();
 }
 
 uint64_t nic_memory_faults(const nic_memory *memory NIC_UNUSED) { return guard_faults; }
