@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nicemu.engine import ffi, lib, raise_pending
+from nicemu.engine import lib, owned, raise_pending
 from nicemu.errors import ConfigurationError
 
 __all__ = ["Clock"]
@@ -18,7 +18,7 @@ class Clock:
     """
 
     def __init__(self, *, _handle: object = None, _virtual: bool = False) -> None:
-        self.handle = ffi.gc(_handle or lib.nic_clock_new_monotonic(), lib.nic_clock_free)
+        self.handle = owned(lib.nic_clock_new_monotonic() if _handle is None else _handle, lib.nic_clock_free)
         self.is_virtual = _virtual
 
     @classmethod

@@ -165,6 +165,7 @@ class Nic:
     SPACES: ClassVar[Sequence[str]] = ()  #: tables that only windows and hooks reach (CSRs)
     RULES: ClassVar[Sequence[Rule]]
     OPTIONS: ClassVar[Sequence[Option]] = ()
+    handle: Any = None  #: the engine's nic_device; None before it is made and once it is closed
     _models: ClassVar[dict[int, Model]] = {}
 
     @classmethod
@@ -224,6 +225,7 @@ class Nic:
         self.seed = seed
         self.backend: Backend | None = None
         self._overflow = overflow
+        self.closers: list[Callable[[], None]] = []  #: called by `close` first: ends what serves the card
         self._make_device(_rom_image(romfile))
         self._make_views()
         self._timers: dict[int, Callable[[], None]] = {}
@@ -231,7 +233,6 @@ class Nic:
         self._sink_handle = ffi.new_handle(self._sink)
         if irq or msi:
             lib.nic_interrupt_to_python(self.handle, self._sink_handle)
-        self.closers: list[Callable[[], None]] = []  #: called by `close` first: ends what serves the card
         lib.nic_device_set_profile(self.handle, PROFILES[profile])
         self.loop.add(self)
         self.setup()
@@ -244,9 +245,10 @@ class Nic:
 
     def _make_device(self, rom: bytes) -> None:
         self.compiled = self.model(len(rom))
-        self.handle = lib.nic_device_new(self.compiled.c, self.memory.handle, self.clock.handle, self.seed)
-        if self.handle == ffi.NULL:
+        handle = lib.nic_device_new(self.compiled.c, self.memory.handle, self.clock.handle, self.seed)
+        if handle == ffi.NULL:
             raise MemoryError("no memory for the card")
+        self.handle = handle
         if rom and lib.nic_device_set_rom(self.handle, rom):
             raise MemoryError("no memory for the expansion ROM")
         self._self_handle = ffi.new_handle(self)
@@ -482,7 +484,7 @@ class Nic:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "handle", None) is not None:
+        if self.handle is not None:
             self.close()
 
     def __repr__(self) -> str:

@@ -20,7 +20,7 @@ except ImportError as error:  # pragma: no cover - a broken installation
         "instead of importing it from a checkout"
     ) from error
 
-__all__ = ["Hooks", "Sink", "ffi", "lib", "raise_pending", "set_vfio_request"]
+__all__ = ["Hooks", "Sink", "ffi", "lib", "owned", "raise_pending", "set_vfio_request"]
 
 log = logging.getLogger("nicemu")
 
@@ -46,6 +46,13 @@ def raise_pending() -> None:
         error = _pending.errors[0]
         _pending.errors = ()
         raise error
+
+
+def owned(handle: Any, free: Any) -> Any:
+    """A structure of the engine that `free` takes back with its last reference; MemoryError if there is none."""
+    if handle == ffi.NULL:
+        raise MemoryError("no memory for the engine")
+    return ffi.gc(handle, free)
 
 
 class Hooks(Protocol):

@@ -8,7 +8,7 @@ import select
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nicemu.engine import ffi, lib, raise_pending
+from nicemu.engine import ffi, lib, owned, raise_pending
 from nicemu.errors import NicemuError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Loop:
     """Runs cards in one thread: `run()` for a program of its own, `turn()` and `fileno()` inside another's loop."""
 
     def __init__(self) -> None:
-        self.handle = ffi.gc(lib.nic_loop_new(), lib.nic_loop_free)
+        self.handle = owned(lib.nic_loop_new(), lib.nic_loop_free)
         self._sources: dict[int, Any] = {}
         self._nics: list[Nic] = []
 

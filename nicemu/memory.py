@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from nicemu.engine import ffi, lib, raise_pending
+from nicemu.engine import ffi, lib, owned, raise_pending
 from nicemu.errors import ConfigurationError
 
 __all__ = ["GuestMemory"]
@@ -35,7 +35,7 @@ class GuestMemory:
     """
 
     def __init__(self, size: int = 0) -> None:
-        self.handle = ffi.gc(lib.nic_memory_new(), lib.nic_memory_free)
+        self.handle = owned(lib.nic_memory_new(), lib.nic_memory_free)
         self._owners: dict[int, tuple[int, Any]] = {}
         if size:
             self.add(0, mmap.mmap(-1, size))

@@ -6,6 +6,7 @@ moment of saving, so a snapshot can be loaded on another clock.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -122,8 +123,10 @@ def load(nic: Nic, data: bytes) -> None:
     before = save(nic)
     try:
         _apply(nic, document)
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, MemoryError) as error:
         _apply(nic, json.loads(before))
+        if isinstance(error, MemoryError):
+            raise
         raise SnapshotError(f"malformed snapshot: {error}") from error
 
 
@@ -238,7 +241,10 @@ def _apply_inbound(nic: Nic, frames: list[str]) -> None:
         if len(frame) >> 16 or number >> 16:
             raise ValueError(f"an inbound frame of {len(frame)} bytes with faults {number:#x}")
         records += len(frame).to_bytes(2, "little") + number.to_bytes(2, "little") + frame
-    if lib.nic_inbound_load(nic.handle, ffi.from_buffer(bytes(records) or b"\0"), len(records)):
+    error = lib.nic_inbound_load(nic.handle, ffi.from_buffer(bytes(records) or b"\0"), len(records))
+    if error == errno.ENOMEM:
+        raise MemoryError("no memory for inbound frames")
+    if error:
         raise ValueError("inbound frames do not fit")
 
 

@@ -9,6 +9,10 @@ from nicemu.errors import BackendError, ConfigurationError
 __all__ = ["Hub", "HubPort", "Loopback", "Null", "Pair"]
 
 
+#: Ports of a hub, those of its wires included (csrc/backend_hub.c).
+HUB_PORTS = 64
+
+
 class Null(Backend):
     """A wire that swallows every frame and brings none."""
 
@@ -79,8 +83,10 @@ class Hub:
     def port(self) -> HubPort:
         """A new port for a card; ConfigurationError beyond 64."""
         handle = lib.nic_hub_port(self._handle)
+        if handle == ffi.NULL and len(self.ports) < HUB_PORTS:
+            raise BackendError(f"no memory for a port of {self.name}")
         if handle == ffi.NULL:
-            raise ConfigurationError(f"{self.name} has no free port: a hub has at most 64")
+            raise ConfigurationError(f"{self.name} has no free port: a hub has at most {HUB_PORTS}")
         port = HubPort(handle, f"{self.name}.{len(self._ports)}")
         self._ports.append(port)
         return port

@@ -1,0 +1,121 @@
+"""D24 every allocation of the engine may fail: a typed error, nothing lost, and everything works afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import nicemu
+
+HERE = Path(__file__).parent
+
+#: What is done with the n-th allocation failing; `made` is closed afterwards, the last first.
+ACTIONS = {
+    "clock": "nicemu.Clock().now; nicemu.Clock.virtual().now",
+    "memory": "m = nicemu.GuestMemory()\nfor n in range(40): m.add(n << 12, bytearray(4096))",
+    "loop": "loop = nicemu.Loop()\nloop.watch(PIPE, print)\nloop.unwatch(PIPE)",
+    "card": "made.append(nicemu.create(MODEL, memory=nicemu.GuestMemory(65536)))",
+    "trace": "nic = card()\nnic.start_trace(1000)\nnic.config.read(0)\nnic.take_trace()",
+    "snapshot": "nic = card()\ndata = nic.save()\nnic.load(data)\nassert nic.save() == data",
+    "null": "made.append(nicemu.backends.Null())",
+    "loopback": "made.append(nicemu.backends.Loopback())",
+    "python": "made.append(nicemu.backends.PythonBackend())",
+    "pair": "made.extend(nicemu.backends.Pair.create())",
+    "hub": "hub = nicemu.backends.Hub(); made.append(hub)\nfor n in range(4): hub.port()",
+    "pcap": "made.append(nicemu.backends.Pcap(nicemu.backends.Null(), '/dev/null'))",
+    "user": "made.append(nicemu.backends.User())",
+    "plugged": "nic = card(backend=nicemu.backends.Loopback())\nnic.poll()",
+    "server": """
+nic = card()
+server = nicemu.hosts.vfio_user.Server(nic, socket_path=FOLDER + '/s')
+made.append(server)
+client = socket.socket(socket.AF_UNIX)
+client.connect(FOLDER + '/s')
+client.send(bytes(8) + b'\\x20' + bytes(23))
+for _ in range(3):
+    nic.loop.turn(0.01)
+client.close()
+nic.loop.turn(0.01)
+""",
+}
+
+PROGRAM = """
+import ctypes, gc, json, os, socket, sys
+import nicemu, nicemu.backends
+import nicemu.hosts.vfio_user
+from nicemu.errors import NicemuError
+
+FOLDER, MODEL = sys.argv[2:4]
+PIPE, _ = os.pipe()
+faults = ctypes.CDLL(sys.argv[1])
+warm = nicemu.create(MODEL)
+assert faults.faults_install(b"_engine") >= 3, "malloc, calloc and realloc of the engine were not found"
+
+def attempt(n):
+    made = []
+    def card(**options):
+        made.append(nicemu.create(MODEL, **options))
+        return made[-1]
+    faults.faults_arm(n)
+    try:
+        exec(ACTION, {**globals(), "made": made, "card": card})
+        outcome = "done"
+    except (NicemuError, MemoryError) as error:
+        outcome = f"{type(error).__name__}: {error}"
+    asked = faults.faults_arm(0)
+    for thing in reversed(made):
+        thing.close()
+    gc.collect()
+    return outcome, asked
+
+ACTION = sys.argv[4]
+results = [attempt(0)]
+for n in range(1, 1 + results[0][1]):
+    results.append(attempt(n))
+    results.append(attempt(0))
+warm.poll()
+warm.close()
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes allocations fail."""
+    path = tmp_path_factory.mktemp("faults") / "faults.so"
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0]
+    command = [compiler, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
+    clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    subprocess.run([*command, "-o", path, HERE / "faults.c"], check=True, env=clean)
+    return path
+
+
+@pytest.mark.parametrize("action", list(ACTIONS))
+def test_the_nth_allocation_fails(model: str, action: str, library: Path, tmp_path: Path) -> None:
+    code = textwrap.dedent(PROGRAM)
+    command = [sys.executable, "-X", "faulthandler", "-c", code, library, tmp_path, model, ACTIONS[action]]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    outcomes = json.loads(result.stdout)
+    (first, asked), *others = outcomes
+    assert first == "done", first
+    assert asked > 0, "nothing was allocated"
+    failed, intact = others[::2], others[1::2]
+    assert len(failed) == asked
+    assert [outcome for outcome, _ in intact] == ["done"] * asked, "something was left behind"
+    for number, (outcome, _) in enumerate(failed, 1):
+        assert outcome == "done" or "memory" in outcome.lower(), f"allocation {number}: {outcome}"
+
+
+def test_every_kind_of_backend_is_here() -> None:
+    """So that a new one joins."""
+    kinds = {kind.name for kind in nicemu.backends.available()}
+    assert kinds
+    assert kinds <= set(ACTIONS), f"no allocation test for {sorted(kinds - set(ACTIONS))}"
