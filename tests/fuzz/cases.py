@@ -81,11 +81,12 @@ class Case:
         """The case as the text of a file."""
         options = {"model": self.model, "profile": self.profile, "overflow": self.overflow, "seed": self.seed}
         lines = [f"# {line}" for line in comment.splitlines()]
-        lines += [f"{options | {'twin': self.twin}!r},", "["]
-        return "\n".join([*lines, *(f"    {operation!r}," for operation in self.operations), "],", ""])
+        lines += [f"OPTIONS = {options | {'twin': self.twin}!r}", "OPERATIONS = ["]
+        return "\n".join([*lines, *(f"    {operation!r}," for operation in self.operations), "]", ""])
 
 
 def load(path: Path) -> Case:
-    """Reads a case; ValueError if the file holds none."""
-    options, operations = ast.literal_eval(path.read_text())
-    return Case(**options, operations=operations)
+    """Reads a case; KeyError or ValueError if the file holds none."""
+    assigned = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Assign)]
+    found = {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assigned}
+    return Case(**found["OPTIONS"], operations=found["OPERATIONS"])

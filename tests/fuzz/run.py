@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import os
 import re
@@ -95,6 +96,7 @@ def _run(jobs: list[tuple[int, Callable[[], Case]]], timeout: float, leaks: bool
         pid = os.fork()
         if not pid:
             os.dup2(errors.fileno(), 2)
+            faulthandler.enable(2)
             os.close(reader)
             status = 1
             try:
