@@ -326,7 +326,7 @@ static void write_rdt(nic_device *device, const nic_row *row NIC_UNUSED, const n
 static void write_rdtr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
     if (access->value & E1000_RDTR_FPD)
-        receive_delay_expired(device);
+        nic_want_work(device, E1000_WORK_FLUSH);
 }
 
 static void write_tctl(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
@@ -437,6 +437,8 @@ static void work(nic_device *device, uint32_t work)
     e1000 *card = e1000_of(device);
     if (work & NIC_WORK_WRITABLE && card->pause_owed)
         send_pause(device, card->pause_owed == E1000_PAUSE_XOFF ? pause_time(device) : 0);
+    if (work & E1000_WORK_FLUSH)
+        receive_delay_expired(device);
     if (work & E1000_WORK_STORE)
         e1000_store(device);
     else if (work & NIC_WORK_TRANSMIT) /* also when bus mastering was switched on */

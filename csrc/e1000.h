@@ -43,8 +43,9 @@ enum {
 };
 
 enum {
-    E1000_WORK_STORE = (int)NIC_WORK_CARD,        /* the receive ring may have room for what the FIFO holds */
+    E1000_WORK_STORE = (int)NIC_WORK_CARD,      /* the receive ring may have room for what the FIFO holds */
     E1000_WORK_FETCH = (int)NIC_WORK_CARD << 1, /* the bus has had its time */
+    E1000_WORK_FLUSH = (int)NIC_WORK_CARD << 2, /* RDTR.FPD: the receive delay is over */
 };
 
 /* ------------------------------------------------------------------ FIFOs in the packet buffer memory */

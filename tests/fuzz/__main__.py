@@ -65,7 +65,9 @@ def main() -> int:
     begin = time.monotonic()
     until = begin + arguments.seconds if arguments.seconds else float("inf")
     run = failed = 0
-    for seed, result in run_all(lambda seed: generate(seed, arguments.steps, arguments.model), seeds, until):
+    for seed, result in run_all(
+        lambda seed: generate(seed, arguments.steps, arguments.model), seeds, until, leaks=True
+    ):
         run += 1
         if result.kind:
             failed += 1

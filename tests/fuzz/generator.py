@@ -190,6 +190,10 @@ class Generator:
         """Well-formed frames that leave the card."""
         return self.write_any()
 
+    def control(self) -> list[Operation]:
+        """A register that changes what the datapath does."""
+        return self.write_any()
+
     def doorbell(self) -> list[Operation]:
         """Something that starts work; a family knows better."""
         return self.write_any()

@@ -120,9 +120,12 @@ def run_case(case: Case, timeout: float = 10.0, *, leaks: bool = False) -> Resul
 
 
 def run_all(
-    make: Callable[[int], Case], seeds: Iterable[int], until: float, batch: int = 16
+    make: Callable[[int], Case], seeds: Iterable[int], until: float, *, leaks: bool = False, batch: int = 16
 ) -> Iterator[tuple[int, Result]]:
-    """Runs cases by seed until a time (time.monotonic); yields every seed that was run, with its result."""
+    """Runs cases by seed until a time (time.monotonic); yields every seed that was run, with its result.
+
+    leaks: look for lost memory too, if LeakSanitizer is there; only in a process that has and had one thread.
+    """
     pending: list[int] = []
     source = iter(seeds)
     while time.monotonic() < until:
@@ -130,7 +133,7 @@ def run_all(
             pending.append(seed)
         if not pending:
             return
-        result, stopped = _run([(seed, lambda seed=seed: make(seed)) for seed in pending], 10.0, True)
+        result, stopped = _run([(seed, lambda seed=seed: make(seed)) for seed in pending], 10.0, leaks)
         if result.kind == LEAK:
             yield from _blame(make, pending, result)
             pending = []

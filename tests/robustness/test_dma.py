@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from fuzz.families import family_of
 from fuzz.world import LAYOUT, World
+from measure import repeat
+
+from nicemu.engine import lib
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ class Log:
 
     def __init__(self, world: World, region: str) -> None:
         self.reads: Counter[int] = Counter()
-        self.depth = self.deepest = 0
+        self.depth = self.deepest = self.calls = 0
         self.inner = world.inventors.get(region, world.mirror)
         world.op_unmap(region)
         world.memory.add_functions(*LAYOUT[region], self.read, self.write)
@@ -36,6 +40,7 @@ class Log:
 
     def _nested(self, action):  # type: ignore[no-untyped-def]
         self.depth += 1
+        self.calls += 1
         self.deepest = max(self.deepest, self.depth)
         try:
             return action()
@@ -73,6 +78,30 @@ def test_dma_to_itself_never_nests(world: World) -> None:
     assert log.deepest == 1
     assert world.nic.counters["reentries"] > before
     world.check_alive()
+
+
+def test_a_register_access_moves_no_data(model: str) -> None:
+    """What a doorbell asks for is done after the access: a host whose DMA is a message can answer the access first."""
+    for seed in range(repeat(3, 40)):
+        world = World(family_of(model), model, watch=False)
+        log = Log(world, "lazy")
+        random = Random(seed)
+        generator = world.family.generator(random, model)
+        for operations in world.family.far_rings():
+            world.run([*operations, *generator.traffic()])
+            lib.nic_device_set_deferred(world.nic.handle, True)
+            for _ in range(400):
+                accesses = random.choice(
+                    (generator.write_any, generator.doorbell, generator.control, generator.read_any)
+                )()
+                before = log.calls
+                world.run([access for access in accesses if access[0] in ("read", "write")])
+                assert log.calls == before, accesses
+                lib.nic_run_work(world.nic.handle)
+                world.run([("frames", [("525400123456", 100)])])
+            lib.nic_device_set_deferred(world.nic.handle, False)
+        assert log.calls > 0
+        world.close()
 
 
 def test_dma_without_bus_mastering_is_counted(world: World) -> None:

@@ -67,6 +67,10 @@ class Family(ABC):
         """Operations of which the last one makes the card call out at `place` (see world.PLACES), by name."""
 
     @abstractmethod
+    def far_rings(self) -> Iterator[list[Operation]]:
+        """Set-ups whose rings lie in the region "lazy", with write-back delayed if the card can do that."""
+
+    @abstractmethod
     def repair(self, nic: nicemu.Nic) -> None:
         """Undoes what a guest may lastingly do to a board: contents of its EEPROM."""
 

@@ -51,6 +51,9 @@ class E1000(Family):
     def scenes(self, place: str) -> Iterator[tuple[str, list[Operation]]]:
         return e1000_lists.scenes(place)
 
+    def far_rings(self) -> Iterator[list[Operation]]:
+        return e1000_lists.far_rings()
+
     def repair(self, nic: nicemu.Nic) -> None:
         state = nic.parts()["eeprom"].state()
         words = eeprom_image(nic.mac)

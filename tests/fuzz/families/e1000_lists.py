@@ -43,7 +43,7 @@ from .e1000_registers import (
 if TYPE_CHECKING:
     from ..world import World
 
-__all__ = ["LISTS", "scenes"]
+__all__ = ["LISTS", "far_rings", "scenes"]
 
 TX_RING, RX_RING, COUNT = 0x1000, 0x2000, 64
 RX_BUFFERS, RX_SIZE, DATA = 0x20000, 2048, 0x60000
@@ -641,6 +641,22 @@ def scenes(place: str) -> Iterator[tuple[str, list[Operation]]]:
         yield "buffers", [*ready(), *quiet, ring, ("frames", [(STATION.hex(), 5000)] * 4)]
         yield "transmit ring", [*ready(), *quiet, *TX.place(lazy, 1024, 0, 20)]
         yield "looped back", [*ready(RCTL | PHY_LOOPBACK), *quiet, ring, *send(plain)]
+
+
+def far_rings() -> Iterator[list[Operation]]:
+    """Rings in memory behind functions (see base.Family.far_rings)."""
+    lazy = LAYOUT["lazy"][0]
+    for control in (0, 0x0108_0000):
+        ring = memory(lazy + 1024, b"".join(receive(RX_BUFFERS + RX_SIZE * n) for n in range(COUNT)))
+        rings = [*TX.place(lazy, 1024), *RX.place(lazy + 1024, 1024, 0, COUNT - 1)]
+        yield [
+            *ready(),
+            write(REG["TXDCTL"], control),
+            write(REG["RXDCTL"], control),
+            write(REG["RDTR"], 9),
+            ring,
+            *rings,
+        ]
 
 
 #: By the names that tests/robustness/test_lists.py explains.
