@@ -196,12 +196,12 @@ static bool load_ring(nic_device *device, e1000_ring *ring)
 static void write_owed(nic_device *device, const e1000_ring *ring, uint32_t head)
 {
     e1000_tx *tx = &e1000_of(device)->tx;
-    if (tx->unwritten > ring->count)
-        tx->unwritten = 0;
-    uint32_t index = head >= tx->unwritten ? head - tx->unwritten : head + ring->count - tx->unwritten;
-    for (; tx->unwritten; tx->unwritten--, index = e1000_next(ring, index))
-        write_status(device, ring, index);
+    uint32_t owed = tx->unwritten <= ring->count ? tx->unwritten : 0;
+    uint32_t index = head >= owed ? head - owed : head + ring->count - owed;
+    tx->unwritten = 0; /* a write-back may call out, and registers be written from there */
     tx->unwritten_now = false;
+    for (; owed; owed--, index = e1000_next(ring, index))
+        write_status(device, ring, index);
 }
 
 void e1000_transmit_write_back(nic_device *device)
