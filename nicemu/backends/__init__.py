@@ -9,10 +9,10 @@ QEMU's names; `available` lists them.
 
 from __future__ import annotations
 
-from nicemu.backends.base import Backend, Counters
+from nicemu.backends.base import Backend, BackendType, Counters
 from nicemu.backends.pcap import Pcap
 from nicemu.backends.python import PythonBackend
-from nicemu.backends.registry import BackendType, available, create, parse
+from nicemu.backends.registry import available, create, parse
 from nicemu.backends.user import User, UserCounters
 from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar
 
 from nicemu.engine import ffi, lib, raise_pending
 from nicemu.errors import BackendError, ConfigurationError
+from nicemu.options import Option
 
-__all__ = ["Backend", "Counters", "claim"]
+__all__ = ["Backend", "BackendType", "Counters", "claim"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,22 @@ class Backend:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "up" if self.link_up else "down"
         return f"<{type(self).__name__} {self.name}: {state}>"
+
+
+@dataclass(frozen=True)
+class BackendType:
+    """A type of backend, as the command line and `create` know it.  It stands beside its class, in TYPES of its module.
+
+    name:        QEMU's name of the type of netdev.
+    description: a line about it.
+    options:     its options, besides `id`, with QEMU's names.
+    make:        makes one from the options' keywords, and `name`.
+    """
+
+    name: str
+    description: str
+    options: tuple[Option, ...]
+    make: Callable[..., Backend]
 
 
 def claim(wrapper: Any, lower: Backend) -> None:

@@ -10,11 +10,12 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nicemu.backends.base import Backend
+from nicemu.backends.base import Backend, BackendType
 from nicemu.engine import ffi, lib
 from nicemu.errors import BackendError, ConfigurationError
+from nicemu.options import Option
 
-__all__ = ["HostForward", "User", "UserCounters", "library_version"]
+__all__ = ["TYPES", "HostForward", "User", "UserCounters", "library_version"]
 
 #: Networks that RFC 1918 and RFC 2544 give, for a `net` without a mask; other addresses go by their class.
 PRIVATE = [IPv4Network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15")]
@@ -307,3 +308,26 @@ class User(Backend):
             for i in range(1, lib.NIC_FILTER_REASONS)
         }
         return UserCounters(reasons, c.filter[0], c.urgent_cleared, c.guest_errors, c.queue_full, c.holds, c.stalls)
+
+
+_OPTIONS = (
+    Option("net", "addr/len", "the guest's IPv4 network", "10.0.2.0/24"),
+    Option("host", "addr", "the gateway, which is this machine to the guest", "10.0.2.2"),
+    Option("dhcpstart", "addr", "the first address that DHCP gives", "10.0.2.15"),
+    Option("dns", "addr", "the name server", "10.0.2.3"),
+    Option("hostname", "str", "the name that DHCP gives to the guest"),
+    Option("domainname", "str", "the domain that DHCP gives to the guest"),
+    Option("dnssearch", "str", "a domain to search names in", many=True),
+    Option("restrict", "bool", "let nothing out of the network", "off"),
+    Option("tftp", "dir", "a folder to serve by TFTP"),
+    Option("bootfile", "str", "the file that DHCP names for booting"),
+    Option("tftp-server-name", "str", "the TFTP server that DHCP names"),
+    Option("ipv4", "bool", "have IPv4", "on"),
+    Option("ipv6", "bool", "have IPv6", "on"),
+    Option("ipv6-net", "addr/len", "the guest's IPv6 prefix", "fec0::/64"),
+    Option("ipv6-host", "addr", "the IPv6 gateway", "fec0::2"),
+    Option("ipv6-dns", "addr", "the IPv6 name server", "fec0::3"),
+    Option("hostfwd", "rule", "forward a port: [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport", many=True),
+)
+
+TYPES = (BackendType("user", "a private network behind a NAT, by libslirp; no privilege needed", _OPTIONS, User),)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nicemu.backends.base import Backend, claim
+from nicemu.backends.base import Backend, BackendType, claim
 from nicemu.engine import ffi, lib, raise_pending
 from nicemu.errors import BackendError, ConfigurationError
 
-__all__ = ["Hub", "HubPort", "Loopback", "Null", "Pair"]
+__all__ = ["TYPES", "Hub", "HubPort", "Loopback", "Null", "Pair"]
 
 
 #: Ports of a hub, those of its wires included (csrc/backend_hub.c).
@@ -121,3 +121,9 @@ class Hub:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+TYPES = (
+    BackendType("loopback", "a plug that returns every frame", (), Loopback),
+    BackendType("null", "a wire that swallows every frame", (), Null),
+)
