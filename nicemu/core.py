@@ -22,7 +22,7 @@ from nicemu.views import RegisterFile, Space
 if TYPE_CHECKING:
     from nicemu.backends import Backend
 
-__all__ = ["Latch", "Nic", "Timer", "TraceEntry", "parse_mac"]
+__all__ = ["EthtoolDump", "Latch", "Nic", "Timer", "TraceEntry", "parse_mac"]
 
 PROFILES = {"instant": 0, "wire": 1, "chaos": 2}
 
@@ -124,6 +124,14 @@ class TraceEntry(NamedTuple):
         where = f"{self.space}+{self.offset:#07x} {self.register or '?':10}"
         text = f"{self.time / 1e9:14.9f} {where} {arrow} {self.value:#0{2 + 2 * self.size}x} {self.meaning}"
         return text.rstrip()
+
+
+class EthtoolDump(NamedTuple):
+    """What a card's Linux driver answers to ETHTOOL_GDRVINFO and ETHTOOL_GREGS, so that `ethtool -d` decodes it."""
+
+    driver: str  #: the name by which ethtool chooses its decoder
+    version: int  #: `ethtool_regs.version`, in whatever form the driver gives it
+    data: bytes  #: `ethtool_regs.data`, in the byte order of this machine
 
 
 class _Sink:
@@ -306,6 +314,13 @@ class Nic:
         kept = ffi.new("char[]", text.encode())
         self.__dict__.setdefault("_texts", []).append(kept)
         return kept
+
+    def ethtool_dump(self) -> EthtoolDump:
+        """The registers as the card's Linux driver dumps them for `ethtool -d`, without the side effects of reading.
+
+        Raises ConfigurationError where that driver has no such dump.
+        """
+        raise ConfigurationError(f"the Linux driver of {self.MODEL} has no register dump for ethtool")
 
     # ------------------------------------------------------------------ called from C
 

@@ -4,16 +4,18 @@ Data sheets: Intel, PCI/PCI-X Family of Gigabit Ethernet Controllers Software De
 Microchip 93C46 for the EEPROM; the PHY follows SDM chapter 11 and 13.4.7.1 (nicemu.m88e1000).
 
 The register table is in `e1000_tables`, frames and descriptors in csrc/e1000.c.  In this file, in this order: identity
-and PCI function; EEPROM image; the class with resets, register hooks in address order, EEPROM, PHY and link, power.
+and PCI function; EEPROM image; the class with resets, register hooks in address order, EEPROM, PHY and link, power, and
+the dump for ethtool.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nicemu.core import Latch, Nic, Timer
+from nicemu.core import EthtoolDump, Latch, Nic, Timer
 from nicemu.devices.e1000_tables import RULES, TABLES
 from nicemu.eeprom import MicrowireEeprom, with_checksum
 from nicemu.engine import lib
@@ -69,6 +71,9 @@ FUNCTION = Function(
         msi(0xF0),
     ),
 )
+
+#: What Linux's e1000 driver dumps first (e1000_get_regs); PHY registers follow.
+DUMPED = ("CTRL", "STATUS", "RCTL", "RDLEN", "RDH", "RDT", "RDTR", "TCTL", "TDLEN", "TDH", "TDT", "TIDV")
 
 # ------------------------------------------------------------------------------------------------- EEPROM image
 
@@ -455,3 +460,17 @@ class E1000(Nic):
         self.cells[self._pmcsr] |= PMCSR_PME_STATUS
         if self.on_wake:
             self.on_wake(bits)
+
+    # --------------------------------------------------------------------------------------------- ethtool -d
+
+    def ethtool_dump(self) -> EthtoolDump:
+        """The 32 words of Linux's e1000 driver, with PHY type M88.
+
+        Words 21 and 22, which the driver adds up over time, are what the PHY's own counters hold.
+        """
+        status, control, gigabit = (self.phy.peek(name) for name in ("PSSTAT", "PSCON", "GSTATUS"))
+        words = dict(enumerate(int(self.cells[self._cell[name]]) for name in DUMPED))
+        words |= {13: status, 17: control, 18: status, 20: control, 21: gigabit & 0xFF, 22: self.phy.peek("PREC")}
+        words |= {23: status, 24: gigabit, 25: gigabit, 26: int(self.cells[self._cell["MANC"]])}
+        version = 1 << 24 | FUNCTION.revision << 16 | FUNCTION.device_id
+        return EthtoolDump("e1000", version, struct.pack("=32I", *(words.get(i, 0) for i in range(32))))

@@ -1,0 +1,81 @@
+"""`ethtool -d` understands what our cards dump: names, values and the meaning of bits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import nicemu
+from nicemu.core import Nic
+
+from .ethtool import decode
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What ethtool must say of a model's dump once `writes` (BAR, offset, value, size) were done.
+
+    registers: by the name that ethtool prints, the register of ours whose value it must be.
+    words: patterns of lines that say what bits mean.
+    """
+
+    model: str
+    writes: tuple[tuple[int, int, int, int], ...]
+    registers: dict[str, str]
+    words: tuple[str, ...]
+
+
+CARDS = [
+    Decoded(
+        "e1000",
+        (
+            (0, 0x000, 0x241, 4),
+            (0, 0x100, 0x0402801A, 4),
+            (0, 0x400, 0x0103F0FA, 4),
+            (0, 0x2808, 4096, 4),
+            (0, 0x3818, 17, 4),
+        ),
+        {
+            "0x00000: CTRL": "CTRL",
+            "0x00008: STATUS": "STATUS",
+            "0x00100: RCTL": "RCTL",
+            "0x02808: RDLEN": "RDLEN",
+            "0x00400: TCTL": "TCTL",
+            "0x03818: TDT": "TDT",
+        },
+        (
+            r"Receive buffer size: +512",
+            r"Link up: +link config",
+            r"Receiver: +enabled",
+            r"Unicast promiscuous: +enabled",
+            r"Multicast promiscuous: +enabled",
+            r"Broadcast accept mode: +accept",
+            r"Transmitter: +enabled",
+            r"Pad short packets: +enabled",
+            r"PHY type: +M88",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.model)
+def test_ethtool_decodes(card: Decoded, tmp_path: Path) -> None:
+    with nicemu.create(card.model, backend=nicemu.backends.Null()) as nic:
+        for bar, offset, value, size in card.writes:
+            nic.bars[bar].write(offset, value, size)
+        before = nic.save()
+        text = decode(nic.ethtool_dump(), tmp_path)
+        assert nic.save() == before, "a dump has no side effects"
+        expect(text, card, nic)
+
+
+def expect(text: str, card: Decoded, nic: Nic) -> None:
+    for printed, ours in card.registers.items():
+        found = re.search(rf"^{re.escape(printed)} .*?0x([0-9A-F]+)$", text, re.MULTILINE | re.IGNORECASE)
+        assert found, f"ethtool shows no {printed}:\n{text}"
+        assert int(found[1], 16) == getattr(nic.regs, ours).value, printed
+    for pattern in card.words:
+        assert re.search(pattern, text), f"ethtool does not say {pattern!r}:\n{text}"
