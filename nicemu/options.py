@@ -34,9 +34,10 @@ class Options:
 class Option:
     """An option of a model or a backend, as the command line and `create` know it.
 
-    kind:      what a value looks like: `str`, `int`, `bool`, `file`, `dir`, `addr`, `addr/len` or `rule`.
+    kind:      what a value looks like: `str`, `int`, `bool`, `file`, `dir`, `addr`, `addr/len`, `rule` or `netdev`.
     parameter: the Python parameter; empty where it is the name with `_` for `-`.
     many:      may be given more than once.
+    required:  must be given.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Option:
     default: str = ""
     parameter: str = ""
     many: bool = False
+    required: bool = False
 
     @property
     def keyword(self) -> str:

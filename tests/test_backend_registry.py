@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from nicemu.backends import Backend, Loopback, Null, User, available, create, parse
+from nicemu.backends import Backend, Loopback, Null, User, available, create, parse, wrap, wrappers
 from nicemu.errors import ConfigurationError
 
 
@@ -67,3 +69,25 @@ def test_a_comma_in_a_value_is_written_twice() -> None:
 def test_mistakes_are_answered_with_what_is_valid(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         parse(text)
+
+
+def test_wrappers(tmp_path: Path) -> None:
+    assert "filter-dump" in [t.name for t in wrappers()]
+    wire = wrap(Null(), "filter-dump", {"id": "f0", "file": str(tmp_path / "x.pcap"), "maxlen": "100"})
+    assert wire.name == "f0"
+    wire.close()
+    assert (tmp_path / "x.pcap").stat().st_size == 24
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("filter-dmp", {}, "unknown object 'filter-dmp'; expected one of: filter-dump"),
+        ("filter-dump", {}, "object filter-dump needs file=<file>: the file"),
+        ("filter-dump", {"file": "/nowhere/x", "colour": "red"}, "has no option 'colour'; expected one of: id, file"),
+        ("filter-dump", {"file": "/nowhere/x", "maxlen": "many"}, "maxlen=many; expected a number"),
+    ],
+)
+def test_wrong_wrappers(kind: str, options: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        wrap(Null(), kind, options)

@@ -9,10 +9,10 @@ QEMU's names; `available` lists them.
 
 from __future__ import annotations
 
-from nicemu.backends.base import Backend, BackendType, Counters
+from nicemu.backends.base import Backend, BackendType, Counters, WrapperType
 from nicemu.backends.pcap import Pcap
 from nicemu.backends.python import PythonBackend
-from nicemu.backends.registry import available, create, parse
+from nicemu.backends.registry import available, create, parse, wrap, wrappers
 from nicemu.backends.user import User, UserCounters
 from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
 
@@ -29,7 +29,10 @@ __all__ = [
     "PythonBackend",
     "User",
     "UserCounters",
+    "WrapperType",
     "available",
     "create",
     "parse",
+    "wrap",
+    "wrappers",
 ]

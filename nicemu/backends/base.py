@@ -11,7 +11,7 @@ from nicemu.engine import ffi, lib, raise_pending
 from nicemu.errors import BackendError, ConfigurationError
 from nicemu.options import Option
 
-__all__ = ["Backend", "BackendType", "Counters", "claim"]
+__all__ = ["Backend", "BackendType", "Counters", "WrapperType", "claim"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Backend:
         return bool(lib.nic_backend_is_up(self.handle))
 
     @property
+    def details(self) -> str:
+        """What `info network` says of it behind its type, in QEMU's words: `net=10.0.2.0,restrict=off`."""
+        return ""
+
+    @property
     def counters(self) -> Counters:
         """A reading of the counters."""
         c = lib.nic_backend_get_counters(self.handle)
@@ -120,6 +125,23 @@ class BackendType:
     description: a line about it.
     options:     its options, besides `id`, with QEMU's names.
     make:        makes one from the options' keywords, and `name`.
+    """
+
+    name: str
+    description: str
+    options: tuple[Option, ...]
+    make: Callable[..., Backend]
+
+
+@dataclass(frozen=True)
+class WrapperType:
+    """A type of wrapper, as `-object` and `wrap` know it.  It stands beside its class, in WRAPPERS of its module.
+
+    name:        QEMU's name of the type of object (`filter-dump`), or one of our own.
+    description: a line about it.
+    options:     its options, besides `id` and `netdev`.  The value of one of kind `netdev` names another netdev; `make`
+                 is given that backend.
+    make:        makes one from the backend below it, the options' keywords, and `name`.
     """
 
     name: str

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from nicemu.backends.base import Backend, claim
+from nicemu.backends.base import Backend, WrapperType, claim
 from nicemu.engine import ffi, lib
 from nicemu.errors import BackendError, ConfigurationError
+from nicemu.options import Option
 
-__all__ = ["Pcap"]
+__all__ = ["WRAPPERS", "Pcap"]
 
 FORMATS = {"pcap": 0, "pcapng": 1}
 
@@ -80,3 +82,20 @@ class Pcap(Backend):
         """Closes the file and the wire below."""
         super().close()
         self.lower.close()
+
+
+def _make_dump(lower: Backend, *, file: str, maxlen: int = 65536, **options: Any) -> Backend:
+    return Pcap(lower, file, snaplen=maxlen, **options)
+
+
+WRAPPERS = (
+    WrapperType(
+        "filter-dump",
+        "record the frames of a netdev in a file",
+        (
+            Option("file", "file", "the file; pcapng if it ends so, else classic pcap", required=True),
+            Option("maxlen", "int", "the most bytes of a frame that are kept", "65536"),
+        ),
+        _make_dump,
+    ),
+)

@@ -1,23 +1,47 @@
-"""Backends by name, with QEMU's names and options: `user,hostfwd=tcp::5555-:22`."""
+"""Backends and wrappers by name, with QEMU's names and options: `user,hostfwd=tcp::5555-:22`, `filter-dump,file=x`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from nicemu.backends import user, wires
-from nicemu.backends.base import Backend, BackendType
+from nicemu.backends import pcap, user, wires
+from nicemu.backends.base import Backend, BackendType, WrapperType
 from nicemu.errors import ConfigurationError
 from nicemu.options import parse as split
 
-__all__ = ["available", "create", "parse"]
+__all__ = ["available", "create", "parse", "wrap", "wrappers"]
 
 _TYPES = {t.name: t for t in (*user.TYPES, *wires.TYPES)}
+_WRAPPERS = {t.name: t for t in (*pcap.WRAPPERS,)}
 
 
 def available() -> list[BackendType]:
     """The types of backend that can be made by name."""
     return list(_TYPES.values())
+
+
+def wrappers() -> list[WrapperType]:
+    """The types of wrapper that can be made by name (`-object`)."""
+    return list(_WRAPPERS.values())
+
+
+def _keywords(what: str, kind: BackendType | WrapperType, options: Mapping[str, Any]) -> dict[str, Any]:
+    known = {option.name: option for option in kind.options}
+    keywords = {}
+    for name, value in options.items():
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        if name == "id":
+            keywords["name"] = str(values[0])
+        elif name not in known:
+            names = ", ".join(["id", *known])
+            raise ConfigurationError(f"{what} {kind.name} has no option {name!r}; expected one of: {names}")
+        else:
+            keywords[known[name].keyword] = known[name].read(values)
+    for option in kind.options:
+        if option.required and option.keyword not in keywords:
+            raise ConfigurationError(f"{what} {kind.name} needs {option.name}=<{option.kind}>: {option.doc}")
+    return keywords
 
 
 def create(kind: str, options: Mapping[str, Any] | None = None) -> Backend:
@@ -27,18 +51,17 @@ def create(kind: str, options: Mapping[str, Any] | None = None) -> Backend:
     """
     if kind not in _TYPES:
         raise ConfigurationError(f"unknown backend {kind!r}; expected one of: {', '.join(_TYPES)}")
-    known = {option.name: option for option in _TYPES[kind].options}
-    keywords = {}
-    for name, value in (options or {}).items():
-        values = list(value) if isinstance(value, (list, tuple)) else [value]
-        if name == "id":
-            keywords["name"] = str(values[0])
-        elif name not in known:
-            names = ", ".join(["id", *known])
-            raise ConfigurationError(f"backend {kind} has no option {name!r}; expected one of: {names}")
-        else:
-            keywords[known[name].keyword] = known[name].read(values)
-    return _TYPES[kind].make(**keywords)
+    return _TYPES[kind].make(**_keywords("backend", _TYPES[kind], options or {}))
+
+
+def wrap(lower: Backend, kind: str, options: Mapping[str, Any] | None = None) -> Backend:
+    """Makes a wrapper around `lower` from the names of `-object`, without `netdev`; the rest is as in `create`.
+
+    An option that names a netdev is given as a backend.
+    """
+    if kind not in _WRAPPERS:
+        raise ConfigurationError(f"unknown object {kind!r}; expected one of: {', '.join(_WRAPPERS)}")
+    return _WRAPPERS[kind].make(lower, **_keywords("object", _WRAPPERS[kind], options or {}))
 
 
 def parse(text: str) -> Backend:

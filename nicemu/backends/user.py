@@ -295,6 +295,11 @@ class User(Backend):
         return str(ffi.string(text).decode(errors="replace"))
 
     @property
+    def details(self) -> str:
+        """The network and whether it is shut, as QEMU's `info network` has them."""
+        return f"net={self.ipv4.net.network_address},restrict={'on' if self.restrict else 'off'}"
+
+    @property
     def version(self) -> str:
         """The version of libslirp."""
         return library_version()
