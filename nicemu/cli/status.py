@@ -1,0 +1,3 @@
+"""Exit statuses."""
+
+DONE, FAILED, USAGE = 0, 1, 2
