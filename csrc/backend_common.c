@@ -85,6 +85,12 @@ void nic_chain_attach(nic_backend *backend, nic_loop *loop)
     }
 }
 
+void nic_chain_clock(nic_backend *backend, nic_clock *clock)
+{
+    for (; backend; backend = backend->lower)
+        nic_backend_set_clock(backend, clock);
+}
+
 void nic_chain_resume(nic_backend *backend)
 {
     for (; backend; backend = backend->lower)

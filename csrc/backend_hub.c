@@ -19,6 +19,7 @@ typedef struct hub_port {
 struct nic_hub {
     hub_port *ports[PORTS_MAX]; /* NULL: free */
     nic_loop *loop;             /* where the backends below run */
+    nic_clock *clock;           /* by which they live */
     uint32_t references;        /* ports and the owner */
     bool busy;                  /* passing on */
 };
@@ -107,6 +108,33 @@ static void choose_loop(nic_hub *hub, const nic_backend *leaving)
             nic_chain_attach(hub->ports[i]->base.lower, loop);
 }
 
+/* They live by the clock of the first card; `changed` gets another one. */
+static void choose_clock(nic_hub *hub, const nic_backend *changed, nic_clock *to)
+{
+    nic_clock *clock = NULL;
+    for (size_t i = 0; i < PORTS_MAX && !clock; i++)
+        if (hub->ports[i] && hub->ports[i]->base.port)
+            clock = &hub->ports[i]->base == changed ? to : hub->ports[i]->base.clock;
+    hub->clock = clock;
+    for (size_t i = 0; i < PORTS_MAX; i++)
+        if (hub->ports[i])
+            nic_chain_clock(hub->ports[i]->base.lower, clock);
+}
+
+static void hub_clock(nic_backend *backend, nic_clock *clock)
+{
+    if (backend->port)
+        choose_clock(((hub_port *)backend)->hub, backend, clock);
+}
+
+/* A wire is joined to a hub that may have its cards already. */
+static void hub_wrapped(nic_backend *backend)
+{
+    nic_hub *hub = ((hub_port *)backend)->hub;
+    nic_chain_clock(backend->lower, hub->clock);
+    nic_chain_attach(backend->lower, hub->loop);
+}
+
 static void hub_attach(nic_backend *backend, nic_loop *loop)
 {
     nic_hub *hub = ((hub_port *)backend)->hub;
@@ -130,12 +158,14 @@ static void hub_close(nic_backend *backend)
         if (hub->ports[i] == port)
             hub->ports[i] = NULL;
     choose_loop(hub, backend);
+    choose_clock(hub, backend, NULL);
     nic_queue_free(&port->queue);
     hub_unref(hub);
 }
 
 static const nic_backend_ops hub_ops = {
     .name = "hubport",
+    .damaged = true,
     .send = hub_send,
     .resume = nic_backend_wake,
     .deliver = hub_deliver,
@@ -143,6 +173,8 @@ static const nic_backend_ops hub_ops = {
     .poll = hub_poll,
     .timeout = hub_timeout,
     .attach = hub_attach,
+    .clock = hub_clock,
+    .wrapped = hub_wrapped,
     .close = hub_close,
 };
 

@@ -37,6 +37,7 @@ static void loopback_close(nic_backend *backend) { nic_queue_free(&((loopback *)
 
 static const nic_backend_ops loopback_ops = {
     .name = "loopback",
+    .damaged = true,
     .send = loopback_send,
     .resume = nic_backend_wake,
     .poll = loopback_poll,

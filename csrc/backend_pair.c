@@ -60,6 +60,7 @@ static void pair_close(nic_backend *backend)
 
 static const nic_backend_ops pair_ops = {
     .name = "pair",
+    .damaged = true,
     .send = pair_send,
     .resume = nic_backend_wake,
     .poll = pair_poll,

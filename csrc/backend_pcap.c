@@ -69,22 +69,15 @@ typedef struct pcap {
     record batch[NIC_BATCH];
 } pcap;
 
-static int64_t clock_ns(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Time of the device above, or of the machine where there is none. */
+/* Wall time of the clock above, or of the machine's where there is none. */
 static uint64_t record_time(pcap *dump)
 {
-    const nic_backend *top = &dump->base;
-    while (top->upper)
-        top = top->upper;
-    int64_t now = top->port ? (int64_t)nic_now(top->port->device) : clock_ns(CLOCK_MONOTONIC);
-    if (dump->start < 0)
-        dump->start = clock_ns(CLOCK_REALTIME) - now;
+    int64_t now = (int64_t)nic_backend_now(&dump->base);
+    if (dump->start < 0) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        dump->start = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - now;
+    }
     return (uint64_t)(dump->start + now);
 }
 
@@ -245,7 +238,7 @@ static void pcap_close(nic_backend *backend)
 }
 
 static const nic_backend_ops pcap_ops = {
-    .name = "pcap", .send = pcap_send, .deliver = pcap_deliver, .close = pcap_close};
+    .name = "pcap", .damaged = true, .send = pcap_send, .deliver = pcap_deliver, .close = pcap_close};
 
 nic_backend *nic_pcap_new(int fd, int format, uint32_t snaplen, int64_t start, int *error)
 {

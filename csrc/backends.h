@@ -36,6 +36,7 @@ static inline void nic_backend_wake(nic_backend *backend)
 void nic_chain_poll(nic_backend *backend);
 int64_t nic_chain_timeout(nic_backend *backend);
 void nic_chain_attach(nic_backend *backend, nic_loop *loop);
+void nic_chain_clock(nic_backend *backend, nic_clock *clock);
 void nic_chain_resume(nic_backend *backend);
 
 /* The earlier of two waits in ns, where -1 is never. */

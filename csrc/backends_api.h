@@ -5,6 +5,7 @@
 #define NICEMU_BACKENDS_API_H
 
 typedef struct nic_backend nic_backend;
+typedef struct nic_backend_counters nic_backend_counters;
 typedef struct nic_hub nic_hub;
 
 /* ---------------------------------------------------------------- every backend */
@@ -31,6 +32,66 @@ enum { NIC_PCAP_CLASSIC = 0, NIC_PCAP_NG = 1 };
 nic_backend *nic_pcap_new(int fd, int format, uint32_t snaplen, int64_t start, int *error);
 int nic_pcap_error(const nic_backend *backend);           /* errno that ended the dump, or 0 */
 uint64_t nic_pcap_records(const nic_backend *backend);    /* whole records in the file */
+
+/* ---------------------------------------------------------------- faults */
+
+enum {
+    NIC_FAULT_LOSS = 0,
+    NIC_FAULT_DUPLICATE,
+    NIC_FAULT_REORDER,
+    NIC_FAULT_DELAY,
+    NIC_FAULT_CORRUPT,
+    NIC_FAULT_RUNT,
+    NIC_FAULT_JABBER,
+    NIC_FAULTS = 7,
+};
+
+typedef struct nic_fault_rule { /* which frames it happens to */
+    uint64_t chance;            /* of 1 << 32 */
+    uint32_t every;             /* n: each n-th instead; 0: by chance */
+} nic_fault_rule;
+
+typedef struct nic_fault_config {
+    nic_fault_rule rules[7];    /* by NIC_FAULT_* */
+    uint64_t seed;
+    uint64_t delay_ns;          /* what is delayed, and all behind it, waits so long */
+    uint64_t reorder_ns;        /* what is overtaken waits at most so long */
+    uint32_t reorder_gap;       /* and for so many others */
+    bool bad_fcs;               /* damage shows in the FCS; else it was done before the FCS was computed */
+    bool sent, received;             /* directions: what the card sends, what it receives */
+    bool drop;                  /* what finds no room is lost; else held back */
+} nic_fault_config;
+
+typedef struct nic_fault_counters { /* [0]: what the card sends, [1]: what it receives */
+    uint64_t done[2][7];        /* frames, by NIC_FAULT_* */
+    uint64_t overflows[2];      /* found no room, and were lost */
+} nic_fault_counters;
+
+nic_backend *nic_faults_new(const nic_fault_config *config); /* NULL: no memory */
+const nic_fault_counters *nic_faults_get_counters(const nic_backend *backend);
+
+/* ---------------------------------------------------------------- rate */
+
+typedef struct nic_rate_config {
+    uint64_t bits;              /* a second; 0: no bound */
+    uint64_t latency_ns, jitter_ns, seed;
+    uint32_t limit, limit_bytes; /* of frames that wait or are under way, in each direction */
+    bool sent, received, drop;        /* as nic_fault_config */
+} nic_rate_config;
+
+typedef struct nic_rate_counters { /* as nic_fault_counters */
+    uint64_t overflows[2];
+    uint64_t longest[2];        /* the most frames that waited or were under way */
+} nic_rate_counters;
+
+nic_backend *nic_rate_new(const nic_rate_config *config); /* NULL: no memory */
+const nic_rate_counters *nic_rate_get_counters(const nic_backend *backend);
+
+/* ---------------------------------------------------------------- tee */
+
+nic_backend *nic_tee_new(nic_backend *copy); /* takes `copy` into use, which must be free; NULL: no memory */
+/* send_drops: copies that were lost; receive_drops: frames that the second wire brought. */
+nic_backend_counters *nic_tee_mirror_counters(nic_backend *backend);
 
 /* ---------------------------------------------------------------- the strict filter in front of libslirp */
 

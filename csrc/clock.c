@@ -1,6 +1,7 @@
 /*
- * Clocks and timers.  A clock knows the devices that live by it; timers are deadlines in the devices.  A virtual
- * clock moves only when told to, and stops at every deadline on its way, so that equal inputs give equal outputs.
+ * Clocks, timers and alarms.  A clock knows the devices that live by it; timers are deadlines in the devices, alarms
+ * those of anything else.  A virtual clock moves only when told to, and stops at every deadline on its way, so that
+ * equal inputs give equal outputs.
  */
 #include "nic.h"
 
@@ -14,6 +15,7 @@ struct nic_clock {
     bool freed;   /* its owner is gone: it goes with its last device */
     uint64_t now; /* virtual */
     nic_device *devices;
+    nic_alarm *alarms;
 };
 
 nic_clock *nic_clock_new_monotonic(void) { return calloc(1, sizeof(nic_clock)); }
@@ -39,13 +41,16 @@ void nic_clock_free(nic_clock *clock)
 
 bool nic_clock_is_virtual(const nic_clock *clock) { return clock->is_virtual; }
 
-uint64_t nic_clock_now(const nic_clock *clock)
+uint64_t nic_monotonic(void)
 {
-    if (clock->is_virtual)
-        return clock->now;
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+uint64_t nic_clock_now(const nic_clock *clock)
+{
+    return clock->is_virtual ? clock->now : nic_monotonic();
 }
 
 void nic_clock_join(nic_clock *clock, nic_device *device)
@@ -105,6 +110,34 @@ const char *nic_timer_name(const nic_device *device, uint32_t timer)
     return timer < device->timer_count ? device->timers[timer].name : NULL;
 }
 
+void nic_alarm_set(nic_alarm *alarm, nic_clock *clock, uint64_t deadline)
+{
+    if (deadline == NIC_NEVER)
+        clock = NULL;
+    alarm->deadline = deadline;
+    if (alarm->clock == clock)
+        return;
+    for (nic_alarm **link = alarm->clock ? &alarm->clock->alarms : NULL; link && *link; link = &(*link)->next)
+        if (*link == alarm) {
+            *link = alarm->next;
+            break;
+        }
+    alarm->clock = clock;
+    if (clock) {
+        alarm->next = clock->alarms;
+        clock->alarms = alarm;
+    }
+}
+
+static nic_alarm *earliest_alarm(const nic_clock *clock)
+{
+    nic_alarm *first = NULL;
+    for (nic_alarm *alarm = clock->alarms; alarm; alarm = alarm->next)
+        if (!first || alarm->deadline < first->deadline)
+            first = alarm;
+    return first;
+}
+
 /*
  * The timer that is due first; ties go to the device and timer that were made first.  `idle`: of the devices that are
  * not in the midst of work; a program may move the clock on from inside a backend's send().
@@ -127,7 +160,9 @@ uint64_t nic_clock_next(const nic_clock *clock)
 {
     nic_device *owner;
     const nic_timer *timer = earliest(clock, &owner, false);
-    return timer ? timer->deadline : NIC_NEVER;
+    const nic_alarm *alarm = earliest_alarm(clock);
+    uint64_t deadline = timer ? timer->deadline : NIC_NEVER;
+    return alarm && alarm->deadline < deadline ? alarm->deadline : deadline;
 }
 
 static void expire(nic_device *device, nic_timer *timer)
@@ -145,6 +180,30 @@ static void expire(nic_device *device, nic_timer *timer)
         nic_run_work(device);
 }
 
+/* Runs the timer or alarm that is due first, if that is by `end`; of two at one time the timer. */
+static bool expire_next(nic_clock *clock, uint64_t end)
+{
+    nic_device *owner = NULL;
+    nic_timer *timer = earliest(clock, &owner, true);
+    nic_alarm *alarm = earliest_alarm(clock);
+    if (alarm && timer && timer->deadline <= alarm->deadline)
+        alarm = NULL;
+    if (!alarm && !timer)
+        return false;
+    uint64_t deadline = alarm ? alarm->deadline : timer->deadline;
+    if (deadline > end)
+        return false;
+    if (clock->is_virtual && deadline > clock->now)
+        clock->now = deadline;
+    if (alarm) {
+        nic_alarm_set(alarm, NULL, NIC_NEVER);
+        alarm->expired(alarm);
+    } else {
+        expire(owner, timer);
+    }
+    return true;
+}
+
 /* Expiries in one run on a live clock; a timer that re-arms itself in the past waits for the next turn. */
 enum { LIVE_EXPIRIES = 64 };
 
@@ -154,13 +213,8 @@ void nic_clock_run(nic_clock *clock)
         return;
     clock->running = true;
     uint64_t now = nic_clock_now(clock);
-    nic_device *owner = NULL;
-    for (int i = 0; i < LIVE_EXPIRIES; i++) {
-        nic_timer *timer = earliest(clock, &owner, true);
-        if (!timer || timer->deadline > now)
-            break;
-        expire(owner, timer);
-    }
+    for (int i = 0; i < LIVE_EXPIRIES && expire_next(clock, now); i++)
+        ;
     clock->running = false;
 }
 
@@ -170,15 +224,8 @@ int nic_clock_advance(nic_clock *clock, uint64_t ns)
         return EINVAL;
     clock->running = true;
     uint64_t end = clock->now + ns;
-    nic_device *owner = NULL;
-    for (;;) {
-        nic_timer *timer = earliest(clock, &owner, true);
-        if (!timer || timer->deadline > end)
-            break;
-        if (timer->deadline > clock->now)
-            clock->now = timer->deadline;
-        expire(owner, timer);
-    }
+    while (expire_next(clock, end))
+        ;
     clock->now = end;
     clock->running = false;
     return 0;

@@ -140,13 +140,15 @@ void nic_select_page(nic_device *device, uint32_t space, uint32_t page)
 }
 
 /* SplitMix64: small, seeded, and its whole state is one number that a snapshot can hold. */
-uint32_t nic_random(nic_device *device)
+uint32_t nic_draw(uint64_t *state)
 {
-    uint64_t z = device->random += 0x9e3779b97f4a7c15;
+    uint64_t z = *state += 0x9e3779b97f4a7c15;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
     return (uint32_t)((z ^ z >> 31) >> 32);
 }
+
+uint32_t nic_random(nic_device *device) { return nic_draw(&device->random); }
 
 /* ------------------------------------------------------------------ resets */
 

@@ -54,6 +54,9 @@ typedef struct nic_frame {
     uint32_t flags; /* NIC_FRAME_*; 0: a good frame */
 } nic_frame;
 
+/* What no receiver of frames without FCS can be told. */
+#define NIC_FRAME_DAMAGED (NIC_FRAME_BAD_FCS | NIC_FRAME_ALIGNMENT | NIC_FRAME_RX_ERROR)
+
 /* Copies a frame (at most size bytes of it) into one buffer; returns the bytes copied. */
 size_t nic_frame_copy(const nic_frame *frame, void *buffer, size_t size);
 
@@ -68,6 +71,7 @@ size_t nic_frame_copy(const nic_frame *frame, void *buffer, size_t size);
  */
 typedef struct nic_backend_ops {
     const char *name;
+    bool damaged; /* what is sent may be marked as damaged (NIC_FRAME_DAMAGED); others are spared such frames */
     size_t (*send)(nic_backend *backend, const nic_frame *frames, size_t count);
     void (*resume)(nic_backend *backend);            /* may be NULL: upper side has room again */
     size_t (*deliver)(nic_backend *backend, const nic_frame *frames, size_t count); /* wrappers: frames from lower */
@@ -75,6 +79,8 @@ typedef struct nic_backend_ops {
     void (*poll)(nic_backend *backend);              /* may be NULL: called once per loop turn */
     int64_t (*timeout)(nic_backend *backend);        /* may be NULL: ns until poll() is wanted, -1 for never */
     void (*attach)(nic_backend *backend, nic_loop *loop); /* may be NULL: loop set (or NULL: taken away) */
+    void (*clock)(nic_backend *backend, nic_clock *clock); /* may be NULL: clock set (or NULL: taken away) */
+    void (*wrapped)(nic_backend *backend);           /* may be NULL: wrappers: lower was set */
     void (*link)(nic_backend *backend, bool up);     /* may be NULL: the card's side of the link went up or down */
     void (*close)(nic_backend *backend);             /* frees what the backend owns, not the struct itself */
 } nic_backend_ops;
@@ -85,7 +91,9 @@ struct nic_backend {
     nic_backend *lower; /* the wrapped backend, or NULL */
     nic_port *port;     /* the card's port, or NULL where a wrapper is above or nothing is attached */
     nic_loop *loop;     /* the loop it runs on, or NULL */
+    nic_clock *clock;   /* that of the card above, or NULL */
     nic_backend_counters counters;
+    bool drop;          /* what send() does not take is lost and counted, instead of holding the card back */
     bool blocked;       /* the last send() fell short; writable() is owed */
     bool link_up;       /* whether the far side of the wire is there */
 };
@@ -95,6 +103,8 @@ size_t nic_backend_send(nic_backend *backend, const nic_frame *frames, size_t co
 size_t nic_backend_deliver(nic_backend *backend, const nic_frame *frames, size_t count);
 void nic_backend_writable(nic_backend *backend);
 void nic_backend_set_link(nic_backend *backend, bool up); /* the far side came or went: told to port above */
+void nic_backend_set_clock(nic_backend *backend, nic_clock *clock);
+uint64_t nic_backend_now(const nic_backend *backend); /* ns on its clock; on the machine's where it has none */
 /* Whether whatever is above can take a frame now (false: hold it, resume() will be called). */
 bool nic_backend_can_deliver(const nic_backend *backend);
 
@@ -299,6 +309,7 @@ struct nic_device {
 #define NIC_CELL(device, cell) ((device)->cells[(cell)])
 
 uint32_t nic_random(nic_device *device);
+uint32_t nic_draw(uint64_t *state); /* the generator itself: a whole stream from any state */
 
 /* Marks work to do; it is done before nic_read/nic_write return, or by the host when device->deferred. */
 static inline void nic_want_work(nic_device *device, uint32_t work) { device->work |= work; }
@@ -316,6 +327,17 @@ static inline void *nic_dma_map(nic_device *device, uint64_t address, uint64_t l
 void nic_clock_join(nic_clock *clock, nic_device *device);
 void nic_clock_leave(nic_clock *clock, nic_device *device);
 bool nic_clock_is_virtual(const nic_clock *clock);
+uint64_t nic_monotonic(void); /* ns of the machine */
+
+/* A deadline of what is no device: of a wire in which frames take time.  Set on NULL or for NIC_NEVER: off. */
+typedef struct nic_alarm nic_alarm;
+struct nic_alarm {
+    void (*expired)(nic_alarm *alarm);
+    uint64_t deadline; /* ns */
+    nic_clock *clock;  /* NULL: off */
+    nic_alarm *next;   /* on the same clock */
+};
+void nic_alarm_set(nic_alarm *alarm, nic_clock *clock, uint64_t deadline);
 
 /* Timers: `timer` is the index in the card's timer table. */
 uint64_t nic_now(const nic_device *device);

@@ -336,6 +336,8 @@ int nic_loop_remove_source(nic_loop *loop, int fd);
 void nic_device_attach(nic_device *device, nic_backend *backend); /* NULL: unplug */
 void nic_backend_free(nic_backend *backend);
 nic_backend_counters *nic_backend_get_counters(nic_backend *backend);
+void nic_backend_set_drop(nic_backend *backend, bool drop); /* what it cannot take is lost instead of held back */
+bool nic_backend_drops(const nic_backend *backend);
 int nic_backend_wrap(nic_backend *wrapper, nic_backend *lower); /* EBUSY: lower is already in use */
 
 nic_backend *nic_null_new(void);

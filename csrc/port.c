@@ -303,12 +303,15 @@ void nic_device_attach(nic_device *device, nic_backend *backend)
             b->ops->attach(b, NULL);
         b->loop = NULL;
     }
+    for (nic_backend *b = port->backend; b; b = b->lower)
+        nic_backend_set_clock(b, NULL);
     if (port->backend)
         port->backend->port = NULL;
     port->backend = backend;
     if (backend)
         backend->port = port;
     for (nic_backend *b = backend; b; b = b->lower) {
+        nic_backend_set_clock(b, device->clock);
         b->loop = device->loop;
         if (b->ops->attach && device->loop)
             b->ops->attach(b, device->loop);
@@ -347,14 +350,47 @@ int nic_backend_wrap(nic_backend *wrapper, nic_backend *lower)
     wrapper->lower = lower;
     lower->upper = wrapper;
     wrapper->link_up = lower->link_up;
+    if (wrapper->ops->wrapped)
+        wrapper->ops->wrapped(wrapper);
     return 0;
+}
+
+static bool any_damaged(const nic_frame *frames, size_t count)
+{
+    uint32_t flags = 0;
+    for (size_t i = 0; i < count; i++)
+        flags |= frames[i].flags;
+    return flags & NIC_FRAME_DAMAGED;
+}
+
+/* A wire that carries frames without FCS cannot say that one is damaged; its far station would discard it. */
+static size_t send_undamaged(nic_backend *backend, const nic_frame *frames, size_t count)
+{
+    size_t done = 0;
+    while (done < count) {
+        size_t run = 0;
+        while (done + run < count && !(frames[done + run].flags & NIC_FRAME_DAMAGED))
+            run++;
+        size_t taken = run ? backend->ops->send(backend, frames + done, run) : 0;
+        done += taken;
+        if (taken < run)
+            break;
+        for (; done < count && frames[done].flags & NIC_FRAME_DAMAGED; done++)
+            backend->counters.send_drops++;
+    }
+    return done;
 }
 
 size_t nic_backend_send(nic_backend *backend, const nic_frame *frames, size_t count)
 {
-    size_t taken = backend->ops->send(backend, frames, count);
+    bool spare = NIC_UNLIKELY(!backend->ops->damaged && any_damaged(frames, count));
+    size_t taken = (spare ? send_undamaged : backend->ops->send)(backend, frames, count);
     backend->counters.sent_frames += taken;
     backend->counters.sent_bytes += total_length(frames, taken);
+    if (NIC_UNLIKELY(taken < count && backend->drop)) {
+        backend->counters.send_drops += count - taken;
+        taken = count;
+    }
     backend->blocked = taken < count;
     return taken;
 }
@@ -396,6 +432,23 @@ void nic_backend_set_link(nic_backend *backend, bool up)
     else if (backend->port)
         nic_port_link_changed(backend->port);
 }
+
+void nic_backend_set_clock(nic_backend *backend, nic_clock *clock)
+{
+    if (backend->clock == clock)
+        return;
+    if (backend->ops->clock)
+        backend->ops->clock(backend, clock);
+    backend->clock = clock;
+}
+
+uint64_t nic_backend_now(const nic_backend *backend)
+{
+    return backend->clock ? nic_clock_now(backend->clock) : nic_monotonic();
+}
+
+void nic_backend_set_drop(nic_backend *backend, bool drop) { backend->drop = drop; }
+bool nic_backend_drops(const nic_backend *backend) { return backend->drop; }
 
 bool nic_backend_can_deliver(const nic_backend *backend)
 {

@@ -133,7 +133,7 @@ def model_help(model: type[Nic]) -> str:
 def backend_help(backend: BackendType) -> str:
     """A backend's options, one a line, in QEMU's layout."""
     lines = [_line("id", "str", "name in messages and in the monitor", backend.name)]
-    for option in backend.options:
+    for option in backend.known:
         form = "on|off" if option.kind == "bool" else option.kind
         lines.append(_line(option.name, form, option.doc, option.default, option.many))
     return "\n".join(lines)

@@ -91,3 +91,28 @@ def test_wrappers(tmp_path: Path) -> None:
 def test_wrong_wrappers(kind: str, options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         wrap(Null(), kind, options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (
+            "faults",
+            {"loss": "1%", "delay": "every:3", "delay-time": "1ms", "fcs": "good", "seed": "0x7", "queue": "rx"},
+        ),
+        ("rate", {"rate": "10M", "latency": "1ms", "limit": "10", "limit-bytes": "64k", "overflow": "hold"}),
+        ("tee", {"outdev": Null(name="n1")}),
+    ],
+)
+def test_wrappers_by_name(kind: str, options: dict[str, object]) -> None:
+    assert set(options) <= {o.name for t in wrappers() if t.name == kind for o in t.options}
+    with wrap(Null(), kind, {"id": "w0", **options}) as wire:
+        assert (wire.name, wire.kind) == ("w0", kind)
+
+
+def test_every_backend_may_hold_or_drop() -> None:
+    for text, choice in (("null", "hold"), ("loopback,overflow=drop", "drop"), ("user,overflow=hold", "hold")):
+        with parse(text) as backend:
+            assert backend.overflow == choice
+    with pytest.raises(ConfigurationError, match="overflow=wait; expected drop or hold"):
+        parse("null,overflow=wait")

@@ -9,10 +9,13 @@ QEMU's names; `available` lists them.
 
 from __future__ import annotations
 
-from nicemu.backends.base import Backend, BackendType, Counters, WrapperType
+from nicemu.backends.base import Backend, BackendType, Counters, Wrapper, WrapperType
+from nicemu.backends.faults import FaultCounters, Faults
 from nicemu.backends.pcap import Pcap
 from nicemu.backends.python import PythonBackend
+from nicemu.backends.rate import Rate, RateCounters
 from nicemu.backends.registry import available, create, parse, wrap, wrappers
+from nicemu.backends.tee import Tee
 from nicemu.backends.user import User, UserCounters
 from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
 
@@ -20,6 +23,8 @@ __all__ = [
     "Backend",
     "BackendType",
     "Counters",
+    "FaultCounters",
+    "Faults",
     "Hub",
     "HubPort",
     "Loopback",
@@ -27,8 +32,12 @@ __all__ = [
     "Pair",
     "Pcap",
     "PythonBackend",
+    "Rate",
+    "RateCounters",
+    "Tee",
     "User",
     "UserCounters",
+    "Wrapper",
     "WrapperType",
     "available",
     "create",

@@ -11,7 +11,7 @@ from nicemu.engine import ffi, lib, raise_pending
 from nicemu.errors import BackendError, ConfigurationError
 from nicemu.options import Option
 
-__all__ = ["Backend", "BackendType", "Counters", "WrapperType", "claim"]
+__all__ = ["Backend", "BackendType", "Counters", "Wrapper", "WrapperType", "claim"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,15 @@ class Backend:
             c.errors,
         )
 
+    @property
+    def overflow(self) -> str:
+        """What becomes of frames that the wire cannot take: `hold` (the card waits) or `drop` (`send_drops`)."""
+        return "drop" if lib.nic_backend_drops(self.handle) else "hold"
+
+    @overflow.setter
+    def overflow(self, choice: str) -> None:
+        lib.nic_backend_set_drop(self.handle, drops(choice))
+
     def turn(self) -> None:
         """Passes on what has arrived.  A card's poll() and its loop do this; it is for wires without a card."""
         lib.nic_backend_poll_chain(self.handle)
@@ -117,6 +126,21 @@ class Backend:
         return f"<{type(self).__name__} {self.name}: {state}>"
 
 
+class Wrapper(Backend):
+    """A backend that passes on the frames of another, `lower`, and closes it with itself."""
+
+    def __init__(self, handle: Any, lower: Backend, name: str = "") -> None:
+        super().__init__(handle, name or lower.name)
+        claim(self.handle, lower)
+        self.lower = lower
+        self.lossless = lower.lossless
+
+    def close(self) -> None:
+        """Frees what it owns, and closes the wire below."""
+        super().close()
+        self.lower.close()
+
+
 @dataclass(frozen=True)
 class BackendType:
     """A type of backend, as the command line and `create` know it.  It stands beside its class, in TYPES of its module.
@@ -131,6 +155,11 @@ class BackendType:
     description: str
     options: tuple[Option, ...]
     make: Callable[..., Backend]
+
+    @property
+    def known(self) -> tuple[Option, ...]:
+        """Its options and those of every backend, besides `id`."""
+        return (*self.options, OVERFLOW)
 
 
 @dataclass(frozen=True)
@@ -149,8 +178,32 @@ class WrapperType:
     options: tuple[Option, ...]
     make: Callable[..., Backend]
 
+    @property
+    def known(self) -> tuple[Option, ...]:
+        """Its options, besides `id` and `netdev`."""
+        return self.options
+
 
 def claim(wrapper: Any, lower: Backend) -> None:
     """Puts an engine wrapper above `lower`; ConfigurationError if something has `lower` already."""
     if lib.nic_backend_wrap(wrapper, lower.handle):
         raise ConfigurationError(f"{lower.name} is already in use; expected a backend that nothing has (a Hub shares)")
+
+
+def drops(choice: str) -> bool:
+    """Reads `overflow`; ConfigurationError if it is neither drop nor hold."""
+    if choice not in ("drop", "hold"):
+        raise ConfigurationError(f"overflow={choice}; expected drop or hold")
+    return choice == "drop"
+
+
+def directions(queue: str) -> tuple[bool, bool]:
+    """Reads `queue` as (what the card sends, what it receives); ConfigurationError if it is not all, rx or tx."""
+    if queue not in ("all", "rx", "tx"):
+        raise ConfigurationError(f"queue={queue}; expected all, rx (what the card sends) or tx (what it receives)")
+    return queue != "tx", queue != "rx"
+
+
+#: Options that several wrappers have.
+QUEUE = Option("queue", "str", "all, rx (what the card sends) or tx (what it receives), as the netdev sees it", "all")
+OVERFLOW = Option("overflow", "str", "frames that find no room: drop (counted) or hold (the sender waits)", "hold")

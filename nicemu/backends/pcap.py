@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nicemu.backends.base import Backend, WrapperType, claim
+from nicemu.backends.base import Backend, Wrapper, WrapperType
 from nicemu.engine import ffi, lib
 from nicemu.errors import BackendError, ConfigurationError
 from nicemu.options import Option
@@ -15,7 +15,7 @@ __all__ = ["WRAPPERS", "Pcap"]
 FORMATS = {"pcap": 0, "pcapng": 1}
 
 
-class Pcap(Backend):
+class Pcap(Wrapper):
     """Records every frame of `lower` in `path` and passes it on: `Pcap(User(), "boot.pcap")`.
 
     `format` is `pcap` (classic, nanosecond magic) or `pcapng` (nanosecond timestamps, direction of each packet as seen
@@ -60,12 +60,9 @@ class Pcap(Backend):
         if handle == ffi.NULL:
             reason = os.strerror(failure[0])
             raise BackendError(failure[0], f"cannot write the capture file: {reason}", path)
-        super().__init__(handle, name or lower.name)
-        self.lower = lower
-        self.lossless = lower.lossless
+        super().__init__(handle, lower, name)
         self.path = path
         self.format = format
-        claim(self.handle, lower)
 
     @property
     def error(self) -> OSError | None:
@@ -77,11 +74,6 @@ class Pcap(Backend):
     def records(self) -> int:
         """Whole records in the file."""
         return int(lib.nic_pcap_records(self.handle))
-
-    def close(self) -> None:
-        """Closes the file and the wire below."""
-        super().close()
-        self.lower.close()
 
 
 def _make_dump(lower: Backend, *, file: str, maxlen: int = 65536, **options: Any) -> Backend:

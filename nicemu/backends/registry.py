@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nicemu.backends import pcap, user, wires
-from nicemu.backends.base import Backend, BackendType, WrapperType
+from nicemu.backends import faults, pcap, rate, tee, user, wires
+from nicemu.backends.base import OVERFLOW, Backend, BackendType, WrapperType, drops
 from nicemu.errors import ConfigurationError
 from nicemu.options import parse as split
 
 __all__ = ["available", "create", "parse", "wrap", "wrappers"]
 
 _TYPES = {t.name: t for t in (*user.TYPES, *wires.TYPES)}
-_WRAPPERS = {t.name: t for t in (*pcap.WRAPPERS,)}
+_WRAPPERS = {t.name: t for t in (*pcap.WRAPPERS, *faults.WRAPPERS, *rate.WRAPPERS, *tee.WRAPPERS)}
 
 
 def available() -> list[BackendType]:
@@ -27,7 +27,7 @@ def wrappers() -> list[WrapperType]:
 
 
 def _keywords(what: str, kind: BackendType | WrapperType, options: Mapping[str, Any]) -> dict[str, Any]:
-    known = {option.name: option for option in kind.options}
+    known = {option.name: option for option in kind.known}
     keywords = {}
     for name, value in options.items():
         values = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -51,7 +51,14 @@ def create(kind: str, options: Mapping[str, Any] | None = None) -> Backend:
     """
     if kind not in _TYPES:
         raise ConfigurationError(f"unknown backend {kind!r}; expected one of: {', '.join(_TYPES)}")
-    return _TYPES[kind].make(**_keywords("backend", _TYPES[kind], options or {}))
+    keywords = _keywords("backend", _TYPES[kind], options or {})
+    overflow = keywords.pop(OVERFLOW.name, None)
+    if overflow is not None:
+        drops(overflow)
+    backend = _TYPES[kind].make(**keywords)
+    if overflow is not None:
+        backend.overflow = overflow
+    return backend
 
 
 def wrap(lower: Backend, kind: str, options: Mapping[str, Any] | None = None) -> Backend:

@@ -30,6 +30,9 @@ ACTIONS = {
     "pair": "made.extend(nicemu.backends.Pair.create())",
     "hub": "hub = nicemu.backends.Hub(); made.append(hub)\nfor n in range(4): hub.port()",
     "pcap": "made.append(nicemu.backends.Pcap(nicemu.backends.Null(), '/dev/null'))",
+    "faults": "made.append(nicemu.backends.Faults(nicemu.backends.Null()))",
+    "rate": "made.append(nicemu.backends.Rate(nicemu.backends.Null()))",
+    "tee": "made.append(nicemu.backends.Tee(nicemu.backends.Null(), nicemu.backends.Null()))",
     "user": "made.append(nicemu.backends.User())",
     "plugged": "nic = card(backend=nicemu.backends.Loopback())\nnic.poll()",
     "server": """
@@ -117,5 +120,6 @@ def test_the_nth_allocation_fails(model: str, action: str, library: Path, tmp_pa
 def test_every_kind_of_backend_is_here() -> None:
     """So that a new one joins."""
     kinds = {kind.name for kind in nicemu.backends.available()}
+    kinds |= {kind.name.replace("filter-dump", "pcap") for kind in nicemu.backends.wrappers()}
     assert kinds
     assert kinds <= set(ACTIONS), f"no allocation test for {sorted(kinds - set(ACTIONS))}"
