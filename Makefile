@@ -43,7 +43,7 @@ types: build
 	$(BIN)/mypy
 
 unit: build
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # The sdist builds a wheel, the wheel (under 2 MB, abi3) installs into an empty venv, and there the self-test passes.
 package: build
@@ -59,8 +59,10 @@ package: build
 sanitize: $(ASAN)/.built
 	$(ASAN)/tree/tests/sanitized $(CURDIR)/$(ASAN)/bin/python
 
+# A file's tests share a guest, so files are what is spread over the processors; what measures runs by itself.
 guests: build
-	$(BIN)/python -m pytest conformance
+	$(BIN)/python -m pytest conformance -m "not alone" -n auto --dist loadfile
+	$(BIN)/python -m pytest conformance -m alone
 
 bench: build
 	$(BIN)/python -m pytest -o addopts= tests/test_benchmarks.py

@@ -15,6 +15,8 @@ from . import qtest_bench
 ROUNDS = 3
 MOST = 0.5
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(

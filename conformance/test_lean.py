@@ -6,6 +6,8 @@ import pytest
 
 from . import lean
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("name", ["e1000"])
 def test_served_card_at_rest(name: str) -> None:
