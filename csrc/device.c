@@ -289,5 +289,5 @@ size_t nic_inbound(nic_device *device, void *buffer, size_t size)
 
 int nic_inbound_load(nic_device *device, const void *records, size_t size)
 {
-    return nic_queue_load(&device->port.inbound, records, size);
+    return nic_queue_load(&device->port.inbound, records, size, device->card_ops->offloads);
 }

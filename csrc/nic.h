@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 
 #include "nic_api.h"
+#include "offload.h"
 
 #define NIC_UNUSED __attribute__((unused))
 #define NIC_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -43,6 +44,8 @@ int nic_memory_add_callbacks(nic_memory *memory, uint64_t address, uint64_t leng
 
 /* The longest frame that the engine carries, without FCS: 8254x SDM 3.2.7 caps a jumbo frame at 16384 bytes with FCS. */
 #define NIC_FRAME_MAX 16384
+/* The longest that is still to be cut into frames: the largest IP packet behind an Ethernet header and a VLAN tag. */
+#define NIC_LARGE_MAX (65535 + 18)
 #define NIC_FRAME_IOV 64
 #define NIC_BATCH 64
 
@@ -51,7 +54,8 @@ typedef struct nic_frame {
     const struct iovec *iov;
     uint32_t iovcnt;
     uint32_t length;
-    uint32_t flags; /* NIC_FRAME_*; 0: a good frame */
+    uint32_t flags;             /* NIC_FRAME_*; 0: a good frame */
+    const nic_offload *offload; /* what is left to whoever takes it, or NULL: the frame is complete */
 } nic_frame;
 
 /* What no receiver of frames without FCS can be told. */
@@ -60,6 +64,43 @@ typedef struct nic_frame {
 /* Copies a frame (at most size bytes of it) into one buffer; returns the bytes copied. */
 size_t nic_frame_copy(const nic_frame *frame, void *buffer, size_t size);
 
+/* Whether the engine carries a frame of this length. */
+static inline bool nic_frame_fits(const nic_frame *frame)
+{
+    return frame->length <= (frame->offload ? NIC_LARGE_MAX : NIC_FRAME_MAX);
+}
+
+/* ------------------------------------------------------------------ what an offload leaves to do (cutter.c) */
+
+/*
+ * Makes complete frames of one with an offload, for whoever cannot take it whole: headers in a buffer of its own, payload
+ * where it lies.  Everything in the frame's headers is checked against the frame; nothing is believed.
+ */
+enum { NIC_CUTTER_HEADER = 256 };
+
+typedef struct nic_cutter {
+    nic_frame frame;           /* in work: its pieces must stay */
+    nic_offload offload;
+    nic_headers headers;       /* of the packet, where it is segmented */
+    uint32_t header, payload;  /* bytes: what is copied to be changed, and the rest */
+    uint32_t index, count;     /* the next frame, and how many there are */
+    uint8_t prototype[NIC_CUTTER_HEADER];
+    uint8_t heads[NIC_BATCH][NIC_CUTTER_HEADER];
+    struct iovec iov[4 * NIC_BATCH];
+} nic_cutter;
+
+/* Takes up a frame that has an offload; false: its headers are not what the offload says, or its frames too long. */
+bool nic_cutter_begin(nic_cutter *cutter, const nic_frame *frame);
+/* Makes up to `most` frames, from the first that was not passed on; they stand until the next call.  0: no more. */
+size_t nic_cutter_make(nic_cutter *cutter, nic_frame *frames, size_t most);
+/* So many of them, from the first, were passed on. */
+static inline void nic_cutter_passed(nic_cutter *cutter, size_t count) { cutter->index += (uint32_t)count; }
+static inline bool nic_cutter_busy(const nic_cutter *cutter) { return cutter->index < cutter->count; }
+
+/* Computes the checksum that a frame with NIC_OFFLOAD_CHECKSUM lacks; its first piece must hold the field and be the
+ * caller's own.  For a card whose frame was not taken and has to wait in its memory. */
+void nic_frame_finish(nic_frame *frame);
+
 /* ------------------------------------------------------------------ backends (port.c, backend_*.c) */
 
 /*
@@ -67,6 +108,8 @@ size_t nic_frame_copy(const nic_frame *frame, void *buffer, size_t size);
  * frames that leave the card and resume() when it can take frames again; the backend calls nic_backend_deliver() for
  * frames that arrive and nic_backend_writable() when a send() that fell short may be repeated.
  * send() returns how many frames, from the first, it took; it must have copied or passed on what it took.
+ * A frame with an offload comes only to a backend whose `offloads` name its kind; one that is to be segmented comes alone
+ * in its batch and must be taken (a backend that cannot has no kinds of segmentation in `offloads` at that time).
  * A backend never calls deliver() from inside send(): it queues and delivers from its loop source or from poll().
  */
 typedef struct nic_backend_ops {
@@ -96,6 +139,7 @@ struct nic_backend {
     bool drop;          /* what send() does not take is lost and counted, instead of holding the card back */
     bool blocked;       /* the last send() fell short; writable() is owed */
     bool link_up;       /* whether the far side of the wire is there */
+    uint32_t offloads;  /* NIC_OFFLOAD_*: kinds that send() takes; of a wrapper: that it passes on, both ways */
 };
 
 void nic_backend_init(nic_backend *backend, const nic_backend_ops *ops);
@@ -107,12 +151,16 @@ void nic_backend_set_clock(nic_backend *backend, nic_clock *clock);
 uint64_t nic_backend_now(const nic_backend *backend); /* ns on its clock; on the machine's where it has none */
 /* Whether whatever is above can take a frame now (false: hold it, resume() will be called). */
 bool nic_backend_can_deliver(const nic_backend *backend);
+/* Kinds of offload that can be sent into a backend, through all that it wraps; and that can be delivered above it: a
+ * frame of another kind is made into complete ones first. */
+uint32_t nic_backend_offloads(const nic_backend *backend);
+uint32_t nic_backend_accepts(const nic_backend *backend);
 
 /* ------------------------------------------------------------------ the card's port (port.c) */
 
 /* A bounded queue of frames that have arrived and wait for room in the card's receive ring. */
 typedef struct nic_queue {
-    uint8_t *bytes;   /* a ring of {uint32_t length and flags << 16, bytes, pad to 4} records */
+    uint8_t *bytes;   /* a ring of {uint32_t length and flags << 20, offload if any, bytes, pad to 4} records */
     uint32_t size;    /* bytes, a power of two */
     uint32_t head;    /* next byte to read, free-running */
     uint32_t tail;    /* next byte to write, free-running */
@@ -125,9 +173,10 @@ bool nic_queue_init(nic_queue *queue, uint32_t size);
 void nic_queue_free(nic_queue *queue);
 void nic_queue_clear(nic_queue *queue);
 size_t nic_queue_save(const nic_queue *queue, void *buffer, size_t size);  /* records; returns the bytes needed */
-int nic_queue_load(nic_queue *queue, const void *records, size_t size);    /* EINVAL: malformed; nothing changed */
+/* EINVAL: malformed, or with an offload that is not among `offloads`; nothing changed. */
+int nic_queue_load(nic_queue *queue, const void *records, size_t size, uint32_t offloads);
 bool nic_queue_push(nic_queue *queue, const nic_frame *frame);              /* false: no room */
-bool nic_queue_peek(nic_queue *queue, nic_frame *frame, struct iovec *iov); /* in one piece; false: empty */
+bool nic_queue_peek(nic_queue *queue, nic_frame *frame, struct iovec *iov); /* in one piece, in place; false: empty */
 void nic_queue_pop(nic_queue *queue);
 
 struct nic_port {
@@ -142,6 +191,9 @@ struct nic_port {
 /* Sends a batch; returns how many frames, from the first, were taken (fewer: the wire is busy; the card's
  * work() is run with NIC_WORK_WRITABLE when it may go on). */
 size_t nic_port_send(nic_port *port, const nic_frame *frames, size_t count);
+/* Kinds of offload (NIC_OFFLOAD_*) that frames sent now may have: 0 while the wire is busy, down or has none.  One that
+ * is to be segmented goes in a call of its own and is always taken. */
+uint32_t nic_port_offloads(const nic_port *port);
 /* Puts a frame on the card's own receive path (internal loopback); false if the inbound queue is full. */
 bool nic_port_loop(nic_port *port, const nic_frame *frame);
 /* The receive ring has room: hands over held frames (not from inside receive(): sets work, done by nic_run_work). */
@@ -248,6 +300,7 @@ struct nic_card {
     void (*interrupt)(nic_device *device);   /* recompute the line from cause and mask: calls nic_interrupt_set */
     void (*link)(nic_device *device, bool up); /* the wire went up or down; may be NULL: Python handles it */
     void (*loaded)(nic_device *device);      /* cells and state were loaded from a snapshot; may be NULL */
+    uint32_t offloads;                       /* NIC_OFFLOAD_*: kinds that receive() takes whole; 0: complete frames only */
 };
 
 extern const nic_card *const nic_cards[]; /* NULL-terminated (cards.c) */

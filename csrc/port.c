@@ -25,10 +25,26 @@ size_t nic_frame_copy(const nic_frame *frame, void *buffer, size_t size)
 /* ------------------------------------------------------------------ queue */
 
 /* Records never wrap: one that does not fit before the end of the ring starts over at its beginning, behind SKIP.
- * A frame's length takes less than half of its record's first word; its flags are in the other. */
-enum { SKIP = 0xffffffff, HEADER = sizeof(uint32_t), FLAGS_SHIFT = 16, LENGTH_MASK = 0xffff };
+ * The first word has the length, the flags, and whether an offload stands before the frame's bytes. */
+enum { SKIP = 0xffffffff, HEADER = sizeof(uint32_t), FLAGS_SHIFT = 20, LENGTH_MASK = 0xfffff, OFFLOAD = 1u << 31 };
 
-static uint32_t record_size(uint32_t length) { return HEADER + ((length + 3) & ~3u); }
+_Static_assert(NIC_LARGE_MAX < LENGTH_MASK, "a length has room in the first word");
+_Static_assert(sizeof(nic_offload) % 2 == 0 && _Alignof(nic_offload) <= HEADER, "an offload is read where it lies");
+
+typedef struct record {
+    uint32_t word;   /* as it stands in the ring */
+    uint32_t length; /* of the frame */
+    uint32_t front;  /* bytes before the frame's own */
+} record;
+
+static record record_of(uint32_t word)
+{
+    return (record){word, word & LENGTH_MASK, HEADER + (word & OFFLOAD ? (uint32_t)sizeof(nic_offload) : 0)};
+}
+
+static uint32_t record_size(record r) { return (r.front + r.length + 3) & ~3u; }
+
+static uint32_t record_flags(record r) { return (r.word & ~OFFLOAD) >> FLAGS_SHIFT; }
 
 bool nic_queue_init(nic_queue *queue, uint32_t size)
 {
@@ -46,9 +62,10 @@ void nic_queue_clear(nic_queue *queue) { queue->head = queue->tail = queue->fram
 
 bool nic_queue_push(nic_queue *queue, const nic_frame *frame)
 {
-    if (frame->length > NIC_FRAME_MAX)
+    if (!nic_frame_fits(frame))
         return false;
-    uint32_t need = record_size(frame->length), at = queue->tail & (queue->size - 1);
+    record r = record_of(frame->length | frame->flags << FLAGS_SHIFT | (frame->offload ? OFFLOAD : 0));
+    uint32_t need = record_size(r), at = queue->tail & (queue->size - 1);
     uint32_t skip = queue->size - at < need ? queue->size - at : 0;
     if (queue->size - (queue->tail - queue->head) < need + skip)
         return false;
@@ -57,22 +74,23 @@ bool nic_queue_push(nic_queue *queue, const nic_frame *frame)
         queue->tail += skip;
         at = 0;
     }
-    memcpy(queue->bytes + at, &(uint32_t){frame->length | frame->flags << FLAGS_SHIFT}, HEADER);
-    nic_frame_copy(frame, queue->bytes + at + HEADER, frame->length);
+    memcpy(queue->bytes + at, &r.word, HEADER);
+    if (NIC_UNLIKELY(frame->offload))
+        memcpy(queue->bytes + at + HEADER, frame->offload, sizeof(nic_offload));
+    nic_frame_copy(frame, queue->bytes + at + r.front, frame->length);
     queue->tail += need;
     queue->frames++;
     return true;
 }
 
 /* Steps over a skip marker; the record at *at, or false at the end. */
-static bool record_at(const nic_queue *queue, uint32_t *at, uint32_t *length, uint32_t *flags)
+static bool record_at(const nic_queue *queue, uint32_t *at, record *r)
 {
     while (*at != queue->tail) {
         uint32_t index = *at & (queue->size - 1), word;
         memcpy(&word, queue->bytes + index, HEADER);
         if (word != SKIP) {
-            *length = word & LENGTH_MASK;
-            *flags = word >> FLAGS_SHIFT;
+            *r = record_of(word);
             return true;
         }
         *at += queue->size - index;
@@ -82,19 +100,22 @@ static bool record_at(const nic_queue *queue, uint32_t *at, uint32_t *length, ui
 
 bool nic_queue_peek(nic_queue *queue, nic_frame *frame, struct iovec *iov)
 {
-    uint32_t length, flags;
-    if (!record_at(queue, &queue->head, &length, &flags))
+    record r;
+    if (!record_at(queue, &queue->head, &r))
         return false;
-    *iov = (struct iovec){queue->bytes + (queue->head & (queue->size - 1)) + HEADER, length};
-    *frame = (nic_frame){iov, 1, length, flags};
+    uint8_t *bytes = queue->bytes + (queue->head & (queue->size - 1));
+    *iov = (struct iovec){bytes + r.front, r.length};
+    *frame = (nic_frame){iov, 1, r.length, record_flags(r), NULL};
+    if (NIC_UNLIKELY(r.word & OFFLOAD))
+        frame->offload = (const nic_offload *)(const void *)(bytes + HEADER);
     return true;
 }
 
 void nic_queue_pop(nic_queue *queue)
 {
-    uint32_t length, flags;
-    if (record_at(queue, &queue->head, &length, &flags)) {
-        queue->head += record_size(length);
+    record r;
+    if (record_at(queue, &queue->head, &r)) {
+        queue->head += record_size(r);
         queue->frames--;
     }
 }
@@ -102,43 +123,49 @@ void nic_queue_pop(nic_queue *queue)
 size_t nic_queue_save(const nic_queue *queue, void *buffer, size_t size)
 {
     size_t done = 0;
-    uint32_t length, flags;
-    for (uint32_t at = queue->head; record_at(queue, &at, &length, &flags); at += record_size(length)) {
-        if (done + HEADER + length <= size) {
-            memcpy((uint8_t *)buffer + done, &(uint32_t){length | flags << FLAGS_SHIFT}, HEADER);
-            memcpy((uint8_t *)buffer + done + HEADER, queue->bytes + (at & (queue->size - 1)) + HEADER, length);
-        }
-        done += HEADER + length;
+    record r;
+    for (uint32_t at = queue->head; record_at(queue, &at, &r); at += record_size(r)) {
+        if (done + r.front + r.length <= size)
+            memcpy((uint8_t *)buffer + done, queue->bytes + (at & (queue->size - 1)), r.front + r.length);
+        done += r.front + r.length;
     }
     return done;
 }
 
-int nic_queue_load(nic_queue *queue, const void *records, size_t size)
+/* Reads one saved record; returns the bytes that it took, 0: malformed or too much. */
+static size_t load_record(nic_queue *queue, const uint8_t *from, size_t size, uint32_t offloads)
+{
+    uint32_t word;
+    nic_offload offload = {0};
+    if (size < HEADER)
+        return 0;
+    memcpy(&word, from, HEADER);
+    record r = record_of(word);
+    if (size < (size_t)r.front + r.length)
+        return 0;
+    memcpy(&offload, from + HEADER, r.front - HEADER);
+    if (word & OFFLOAD && !(offload.kind & offloads))
+        return 0;
+    struct iovec iov = {(void *)(uintptr_t)(from + r.front), r.length};
+    nic_frame frame = {&iov, 1, r.length, record_flags(r), word & OFFLOAD ? &offload : NULL};
+    return nic_queue_push(queue, &frame) ? r.front + r.length : 0;
+}
+
+int nic_queue_load(nic_queue *queue, const void *records, size_t size, uint32_t offloads)
 {
     nic_queue loaded = {0};
     if (!nic_queue_init(&loaded, queue->size))
         return ENOMEM;
-    const uint8_t *from = records;
-    for (size_t at = 0; at < size;) {
-        uint32_t word, length;
-        if (size - at < HEADER)
-            goto malformed;
-        memcpy(&word, from + at, HEADER);
-        length = word & LENGTH_MASK;
-        at += HEADER;
-        if (length > NIC_FRAME_MAX || size - at < length)
-            goto malformed;
-        struct iovec iov = {(void *)(uintptr_t)(from + at), length};
-        if (!nic_queue_push(&loaded, &(nic_frame){&iov, 1, length, word >> FLAGS_SHIFT}))
-            goto malformed;
-        at += length;
+    for (size_t at = 0, part; at < size; at += part) {
+        part = load_record(&loaded, (const uint8_t *)records + at, size - at, offloads);
+        if (!part) {
+            nic_queue_free(&loaded);
+            return EINVAL;
+        }
     }
     nic_queue_free(queue);
     *queue = loaded;
     return 0;
-malformed:
-    nic_queue_free(&loaded);
-    return EINVAL;
 }
 
 /* ------------------------------------------------------------------ port */
@@ -189,12 +216,20 @@ size_t nic_port_send(nic_port *port, const nic_frame *frames, size_t count)
         port->counters.link_down += count;
         return count;
     }
-    size_t taken = nic_backend_send(port->backend, frames, count);
+    nic_backend *backend = port->backend;
+    uint64_t before = backend->counters.sent_bytes;
+    size_t taken = nic_backend_send(backend, frames, count);
     port->counters.sent_frames += taken;
-    port->counters.sent_bytes += total_length(frames, taken);
+    port->counters.sent_bytes += backend->counters.sent_bytes - before;
     if (taken < count)
         port->counters.blocked++;
     return taken;
+}
+
+uint32_t nic_port_offloads(const nic_port *port)
+{
+    const nic_backend *backend = port->backend;
+    return backend && backend->offloads && !backend->blocked && wire_up(port) ? nic_backend_offloads(backend) : 0;
 }
 
 void nic_port_writable(nic_port *port)
@@ -252,7 +287,7 @@ void nic_port_drain(nic_port *port)
 static size_t enqueue(nic_port *port, const nic_frame *frames, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (frames[i].length > NIC_FRAME_MAX) {
+        if (!nic_frame_fits(&frames[i])) {
             port->counters.oversize++;
         } else if (!nic_queue_push(&port->inbound, &frames[i])) {
             if (port->hold)
@@ -274,9 +309,9 @@ size_t nic_port_receive(nic_port *port, const nic_frame *frames, size_t count)
     device->calls++;
     if (!port->inbound.frames && !device->working) {
         device->working = true; /* the card may want work done; it is, below */
-        while (taken < count && frames[taken].length <= NIC_FRAME_MAX) {
+        while (taken < count && nic_frame_fits(&frames[taken])) {
             size_t run = 1;
-            while (taken + run < count && frames[taken + run].length <= NIC_FRAME_MAX)
+            while (taken + run < count && nic_frame_fits(&frames[taken + run]))
                 run++;
             size_t now = device->card_ops->receive(device, frames + taken, run);
             port->counters.received_frames += now;
@@ -455,4 +490,20 @@ bool nic_backend_can_deliver(const nic_backend *backend)
     while (backend->upper)
         backend = backend->upper;
     return !backend->port || !backend->port->hold || roomy(backend->port);
+}
+
+uint32_t nic_backend_offloads(const nic_backend *backend)
+{
+    uint32_t kinds = backend->offloads;
+    for (backend = backend->lower; backend && kinds; backend = backend->lower)
+        kinds &= backend->offloads;
+    return kinds;
+}
+
+uint32_t nic_backend_accepts(const nic_backend *backend)
+{
+    uint32_t kinds = ~0u;
+    for (; backend->upper && kinds; backend = backend->upper)
+        kinds &= backend->upper->offloads;
+    return backend->port ? kinds & backend->port->device->card_ops->offloads : 0;
 }

@@ -26,6 +26,9 @@ FORMAT = "nicemu snapshot"
 #: Raised when the meaning of a snapshot changes; older ones are refused with a message that says so.
 VERSION = 1
 
+#: Where the flags of a frame that waits stand above its length, and the flag of one that is not complete (port.c).
+_FLAGS, _OFFLOAD = 1 << 20, 1 << 11
+
 _ITEMS = {1: "uint8_t", 2: "uint16_t", 4: "uint32_t", 8: "uint64_t"}
 
 
@@ -102,16 +105,20 @@ def _save_timers(nic: Nic) -> dict[str, int | None]:
 
 
 def _inbound(nic: Nic) -> Iterator[str]:
-    """The frames that wait, in hexadecimal; one with faults (NIC_FRAME_*) has their number and a colon before it."""
+    """The frames that wait, in hexadecimal; one with faults (NIC_FRAME_*) has their number and a colon before it.
+
+    The bit above all faults marks a frame that is not complete: the description of what it lacks stands before it.
+    """
     size = lib.nic_inbound(nic.handle, ffi.NULL, 0)
     records = bytearray(size)
     if size:
         lib.nic_inbound(nic.handle, ffi.from_buffer(records), size)
     at = 0
     while at < size:
-        length, flags = (int.from_bytes(records[i : i + 2], "little") for i in (at, at + 2))
-        yield (f"{flags}:" if flags else "") + records[at + 4 : at + 4 + length].hex()
-        at += 4 + length
+        flags, length = divmod(int.from_bytes(records[at : at + 4], "little"), _FLAGS)
+        end = at + 4 + length + (ffi.sizeof("nic_offload") if flags & _OFFLOAD else 0)
+        yield (f"{flags}:" if flags else "") + records[at + 4 : end].hex()
+        at = end
 
 
 # ------------------------------------------------------------------------------------------------- loading
@@ -238,9 +245,10 @@ def _apply_inbound(nic: Nic, frames: list[str]) -> None:
     for text in frames:
         flags, _, digits = text.rpartition(":")
         frame, number = bytes.fromhex(digits), int(flags or 0)
-        if len(frame) >> 16 or number >> 16:
+        length = len(frame) - (ffi.sizeof("nic_offload") if number & _OFFLOAD else 0)
+        if not 0 <= length < _FLAGS or not 0 <= number <= _OFFLOAD * 2 - 1:
             raise ValueError(f"an inbound frame of {len(frame)} bytes with faults {number:#x}")
-        records += len(frame).to_bytes(2, "little") + number.to_bytes(2, "little") + frame
+        records += (length | number * _FLAGS).to_bytes(4, "little") + frame
     error = lib.nic_inbound_load(nic.handle, ffi.from_buffer(bytes(records) or b"\0"), len(records))
     if error == errno.ENOMEM:
         raise MemoryError("no memory for inbound frames")
