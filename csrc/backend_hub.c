@@ -14,6 +14,7 @@ typedef struct hub_port {
     nic_backend base;
     nic_hub *hub;
     nic_queue queue;
+    bool down; /* set_link */
 } hub_port;
 
 struct nic_hub {
@@ -38,6 +39,10 @@ static void flood(hub_port *from, const nic_frame *frames, size_t count)
         hub_port *port = hub->ports[i];
         if (!port || port == from || !(port->base.lower || nic_backend_in_use(&port->base)))
             continue;
+        if (port->down) {
+            port->base.counters.receive_drops += count;
+            continue;
+        }
         for (size_t f = 0; f < count; f++)
             if (!nic_queue_push(&port->queue, &frames[f]))
                 port->base.counters.receive_drops++;
@@ -49,14 +54,22 @@ static void flood(hub_port *from, const nic_frame *frames, size_t count)
 
 static size_t hub_send(nic_backend *backend, const nic_frame *frames, size_t count)
 {
-    flood((hub_port *)backend, frames, count);
+    hub_port *port = (hub_port *)backend;
+    if (port->down)
+        backend->counters.send_drops += count;
+    else
+        flood(port, frames, count);
     return count;
 }
 
 static size_t hub_deliver(nic_backend *backend, const nic_frame *frames, size_t count)
 {
+    hub_port *port = (hub_port *)backend;
     backend->counters.received_frames += count;
-    flood((hub_port *)backend, frames, count);
+    if (port->down)
+        backend->counters.send_drops += count;
+    else
+        flood(port, frames, count);
     return count;
 }
 
@@ -204,6 +217,18 @@ nic_backend *nic_hub_port(nic_hub *hub)
     hub->ports[free_slot] = port;
     hub->references++;
     return &port->base;
+}
+
+void nic_hub_port_set_link(nic_backend *backend, bool up)
+{
+    hub_port *port = (hub_port *)backend;
+    port->down = !up;
+    if (port->down) {
+        backend->counters.receive_drops += port->queue.frames;
+        nic_queue_clear(&port->queue);
+    }
+    if (!backend->lower)
+        nic_backend_set_link(backend, up);
 }
 
 void nic_hub_free(nic_hub *hub)

@@ -21,6 +21,7 @@ int nic_pair_new(nic_backend **first, nic_backend **second);
 
 nic_hub *nic_hub_new(void);
 nic_backend *nic_hub_port(nic_hub *hub); /* wrap a backend with it, or put a card on it */
+void nic_hub_port_set_link(nic_backend *port, bool up); /* down: what goes through it is dropped and counted */
 void nic_hub_free(nic_hub *hub);         /* its ports may be freed before or after */
 
 /* ---------------------------------------------------------------- pcap */

@@ -4,7 +4,7 @@
  * A program may run it (nic_loop_run), take single turns, or watch nic_loop_fileno() from a loop of its own.
  */
 #define _GNU_SOURCE
-#include "nic.h"
+#include "backends.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 64, LOOP_DEVICES = 256 };
+enum { EVENTS = 64, LOOP_DEVICES = 256, LOOP_WIRES = 256 };
 
 typedef struct python_source {
     nic_source source;
@@ -29,6 +29,8 @@ struct nic_loop {
     bool wake, stop;
     nic_device *devices[LOOP_DEVICES];
     uint32_t device_count;
+    nic_backend *wires[LOOP_WIRES]; /* without a card */
+    uint32_t wire_count;
     struct epoll_event events[EVENTS]; /* of the turn under way, so that a removed source can be taken out */
     int event_count;
     python_source *python_sources;
@@ -62,6 +64,8 @@ void nic_loop_free(nic_loop *loop)
         return;
     while (loop->device_count)
         nic_loop_remove_device(loop, loop->devices[0]);
+    while (loop->wire_count)
+        nic_loop_remove_wire(loop, loop->wires[0]);
     while (loop->python_sources)
         nic_loop_remove_source(loop, loop->python_sources->source.fd);
     if (loop->timer.fd >= 0)
@@ -103,6 +107,33 @@ void nic_loop_remove_device(nic_loop *loop, nic_device *device)
             b->loop = NULL;
         }
         device->loop = NULL;
+        return;
+    }
+}
+
+/* ------------------------------------------------------------------ wires without a card */
+
+int nic_loop_add_wire(nic_loop *loop, nic_backend *backend)
+{
+    if (backend->loop || backend->upper || backend->port)
+        return EBUSY;
+    if (loop->wire_count == LOOP_WIRES)
+        return ENOSPC;
+    loop->wires[loop->wire_count++] = backend;
+    backend->alone = true;
+    nic_chain_attach(backend, loop);
+    nic_loop_wake(loop);
+    return 0;
+}
+
+void nic_loop_remove_wire(nic_loop *loop, nic_backend *backend)
+{
+    for (uint32_t i = 0; i < loop->wire_count; i++) {
+        if (loop->wires[i] != backend)
+            continue;
+        loop->wires[i] = loop->wires[--loop->wire_count];
+        backend->alone = false;
+        nic_chain_attach(backend, NULL);
         return;
     }
 }
@@ -196,6 +227,8 @@ static int64_t until_due(const nic_loop *loop)
         if (wait >= 0 && (soonest < 0 || wait < soonest))
             soonest = wait;
     }
+    for (uint32_t i = 0; i < loop->wire_count && soonest; i++)
+        soonest = nic_earlier(soonest, nic_chain_timeout(loop->wires[i]));
     return soonest;
 }
 
@@ -276,6 +309,8 @@ int nic_loop_turn(nic_loop *loop, int64_t timeout)
     loop->wake = false; /* what asked for it is done by the polls below */
     for (uint32_t i = 0; i < loop->device_count; i++)
         nic_device_poll(loop->devices[i]);
+    for (uint32_t i = 0; i < loop->wire_count; i++)
+        nic_chain_poll(loop->wires[i]);
     arm_timerfd(loop);
     return error;
 }

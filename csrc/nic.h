@@ -140,6 +140,7 @@ struct nic_backend {
     bool blocked;       /* the last send() fell short; writable() is owed */
     bool link_up;       /* whether the far side of the wire is there */
     uint32_t offloads;  /* NIC_OFFLOAD_*: kinds that send() takes; of a wrapper: that it passes on, both ways */
+    bool alone;         /* on the loop by itself, without a card (nic_loop_add_wire) */
 };
 
 void nic_backend_init(nic_backend *backend, const nic_backend_ops *ops);

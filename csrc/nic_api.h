@@ -323,6 +323,9 @@ nic_loop *nic_loop_new(void);
 void nic_loop_free(nic_loop *loop);
 int nic_loop_add_device(nic_loop *loop, nic_device *device);
 void nic_loop_remove_device(nic_loop *loop, nic_device *device);
+/* A wire that no card has, such as a port of a hub that only joins wires: 0, EBUSY, ENOSPC.  Freeing it takes it off. */
+int nic_loop_add_wire(nic_loop *loop, nic_backend *backend);
+void nic_loop_remove_wire(nic_loop *loop, nic_backend *backend);
 int nic_loop_fileno(nic_loop *loop);               /* readable when nic_loop_turn has something to do */
 int nic_loop_turn(nic_loop *loop, int64_t timeout); /* one turn, waits at most timeout ns (-1: no bound); EINTR */
 int nic_loop_run(nic_loop *loop);                  /* turns until stopped (0) or a signal came (EINTR) */

@@ -366,6 +366,8 @@ void nic_backend_free(nic_backend *backend)
 {
     if (!backend)
         return;
+    if (backend->alone)
+        nic_loop_remove_wire(backend->loop, backend);
     if (backend->port)
         nic_device_attach(backend->port->device, NULL);
     if (backend->upper)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nicemu.findings import Rule as Rule
     from nicemu.loop import Loop as Loop
     from nicemu.memory import GuestMemory as GuestMemory
+    from nicemu.network import Network as Network
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ _HOMES = {
     "Finding": "nicemu.findings",
     "GuestMemory": "nicemu.memory",
     "Loop": "nicemu.loop",
+    "Network": "nicemu.network",
     "Nic": "nicemu.core",
     "NicemuError": "nicemu.errors",
     "Rule": "nicemu.findings",

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nicemu.engine import ffi, lib, owned, raise_pending
-from nicemu.errors import NicemuError
+from nicemu.errors import ConfigurationError, NicemuError
 
 if TYPE_CHECKING:
+    from nicemu.backends import Backend
     from nicemu.core import Nic
 
 __all__ = ["Loop"]
@@ -36,6 +37,15 @@ class Loop:
         """Takes a card off this loop."""
         lib.nic_loop_remove_device(self.handle, nic.handle)
         self._nics = [n for n in self._nics if n is not nic]
+
+    def add_wire(self, wire: Backend) -> None:
+        """Runs a wire that no card has; closing it takes it off.
+
+        Raises ConfigurationError if a card, a wrapper or a loop has it.
+        """
+        error = lib.nic_loop_add_wire(self.handle, wire.handle)
+        if error:
+            raise ConfigurationError(f"cannot add {wire.name} to the loop: {os.strerror(error)}")
 
     def watch(self, fd: int, callback: Callable[[int], None], events: int = select.EPOLLIN) -> None:
         """Calls callback(events) when `fd` is ready for any of `events` (select.EPOLL*)."""

@@ -11,7 +11,7 @@ from nicemu.engine import ffi, lib, raise_pending
 from nicemu.errors import BackendError, ConfigurationError
 from nicemu.options import Option
 
-__all__ = ["Backend", "BackendType", "Counters", "Wrapper", "WrapperType", "claim"]
+__all__ = ["Backend", "BackendType", "Counters", "Kind", "Wrapper", "WrapperType", "claim"]
 
 
 @dataclass(frozen=True)
@@ -142,18 +142,31 @@ class Wrapper(Backend):
 
 
 @dataclass(frozen=True)
-class BackendType:
-    """A type of backend, as the command line and `create` know it.  It stands beside its class, in TYPES of its module.
+class Kind:
+    """What can be made by name, as `help` shows it.
 
-    name:        QEMU's name of the type of netdev.
+    name:        QEMU's name.
     description: a line about it.
     options:     its options, besides `id`, with QEMU's names.
-    make:        makes one from the options' keywords, and `name`.
     """
 
     name: str
     description: str
     options: tuple[Option, ...]
+
+    @property
+    def known(self) -> tuple[Option, ...]:
+        """Its options, and those that all of this sort have, besides `id`."""
+        return self.options
+
+
+@dataclass(frozen=True)
+class BackendType(Kind):
+    """A type of netdev, as the command line and `create` know it.  It stands beside its class, in TYPES of its module.
+
+    make: makes one from the options' keywords, and `name`.
+    """
+
     make: Callable[..., Backend]
 
     @property
@@ -163,25 +176,16 @@ class BackendType:
 
 
 @dataclass(frozen=True)
-class WrapperType:
+class WrapperType(Kind):
     """A type of wrapper, as `-object` and `wrap` know it.  It stands beside its class, in WRAPPERS of its module.
 
-    name:        QEMU's name of the type of object (`filter-dump`), or one of our own.
-    description: a line about it.
-    options:     its options, besides `id` and `netdev`.  The value of one of kind `netdev` names another netdev; `make`
-                 is given that backend.
-    make:        makes one from the backend below it, the options' keywords, and `name`.
+    The name is QEMU's name of the type of object (`filter-dump`), or one of our own; `netdev` is not among the options.
+    The value of an option of kind `netdev` names another netdev; `make` is given that backend.
+
+    make: makes one from the backend below it, the options' keywords, and `name`.
     """
 
-    name: str
-    description: str
-    options: tuple[Option, ...]
     make: Callable[..., Backend]
-
-    @property
-    def known(self) -> tuple[Option, ...]:
-        """Its options, besides `id` and `netdev`."""
-        return self.options
 
 
 def claim(wrapper: Any, lower: Backend) -> None:

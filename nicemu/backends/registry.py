@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nicemu.backends import faults, pcap, rate, tee, user, wires
-from nicemu.backends.base import OVERFLOW, Backend, BackendType, WrapperType, drops
+from nicemu.backends.base import OVERFLOW, Backend, BackendType, Kind, WrapperType, drops
 from nicemu.errors import ConfigurationError
 from nicemu.options import parse as split
 
-__all__ = ["available", "create", "parse", "wrap", "wrappers"]
+__all__ = ["available", "create", "keywords", "parse", "wrap", "wrappers"]
 
 _TYPES = {t.name: t for t in (*user.TYPES, *wires.TYPES)}
 _WRAPPERS = {t.name: t for t in (*pcap.WRAPPERS, *faults.WRAPPERS, *rate.WRAPPERS, *tee.WRAPPERS)}
@@ -26,22 +26,26 @@ def wrappers() -> list[WrapperType]:
     return list(_WRAPPERS.values())
 
 
-def _keywords(what: str, kind: BackendType | WrapperType, options: Mapping[str, Any]) -> dict[str, Any]:
+def keywords(what: str, kind: Kind, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The Python arguments of `options`, where `id` is `name`; ConfigurationError, naming what is valid, if wrong.
+
+    what: the word for such a kind in messages.
+    """
     known = {option.name: option for option in kind.known}
-    keywords = {}
+    found = {}
     for name, value in options.items():
         values = list(value) if isinstance(value, (list, tuple)) else [value]
         if name == "id":
-            keywords["name"] = str(values[0])
+            found["name"] = str(values[0])
         elif name not in known:
             names = ", ".join(["id", *known])
             raise ConfigurationError(f"{what} {kind.name} has no option {name!r}; expected one of: {names}")
         else:
-            keywords[known[name].keyword] = known[name].read(values)
+            found[known[name].keyword] = known[name].read(values)
     for option in kind.options:
-        if option.required and option.keyword not in keywords:
+        if option.required and option.keyword not in found:
             raise ConfigurationError(f"{what} {kind.name} needs {option.name}=<{option.kind}>: {option.doc}")
-    return keywords
+    return found
 
 
 def create(kind: str, options: Mapping[str, Any] | None = None) -> Backend:
@@ -51,11 +55,11 @@ def create(kind: str, options: Mapping[str, Any] | None = None) -> Backend:
     """
     if kind not in _TYPES:
         raise ConfigurationError(f"unknown backend {kind!r}; expected one of: {', '.join(_TYPES)}")
-    keywords = _keywords("backend", _TYPES[kind], options or {})
-    overflow = keywords.pop(OVERFLOW.name, None)
+    arguments = keywords("backend", _TYPES[kind], options or {})
+    overflow = arguments.pop(OVERFLOW.name, None)
     if overflow is not None:
         drops(overflow)
-    backend = _TYPES[kind].make(**keywords)
+    backend = _TYPES[kind].make(**arguments)
     if overflow is not None:
         backend.overflow = overflow
     return backend
@@ -68,7 +72,7 @@ def wrap(lower: Backend, kind: str, options: Mapping[str, Any] | None = None) ->
     """
     if kind not in _WRAPPERS:
         raise ConfigurationError(f"unknown object {kind!r}; expected one of: {', '.join(_WRAPPERS)}")
-    return _WRAPPERS[kind].make(lower, **_keywords("object", _WRAPPERS[kind], options or {}))
+    return _WRAPPERS[kind].make(lower, **keywords("object", _WRAPPERS[kind], options or {}))
 
 
 def parse(text: str) -> Backend:

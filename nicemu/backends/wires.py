@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nicemu.backends.base import Backend, BackendType, claim
 from nicemu.engine import ffi, lib, raise_pending
 from nicemu.errors import BackendError, ConfigurationError
+
+if TYPE_CHECKING:
+    from nicemu.loop import Loop
 
 __all__ = ["TYPES", "Hub", "HubPort", "Loopback", "Null", "Pair"]
 
@@ -52,9 +57,18 @@ class Pair(Backend):
 
 
 class HubPort(Backend):
-    """A port of a `Hub`, made by `Hub.port` or `Hub.connect`."""
+    """A port of a `Hub`, made by `Hub.port` or `Hub.connect`.
+
+    A card on it holds frames back while its ring is full; what the port cannot hold for it is lost (`receive_drops`).
+    """
 
     kind = "hubport"
+    lossless = True
+
+    def set_link(self, up: bool) -> None:
+        """Shuts the port, or opens it: a card on it loses its link, and what goes through it is dropped and counted."""
+        lib.nic_hub_port_set_link(self.handle, up)
+        raise_pending()
 
 
 class Hub:
@@ -101,6 +115,10 @@ class Hub:
             raise
         self._lowers.append(backend)
         return port
+
+    def run_on(self, loop: Loop) -> None:
+        """Runs the hub on a loop whether or not it has cards; takes one of its ports."""
+        loop.add_wire(self.port())
 
     def turn(self) -> None:
         """Passes frames on; a card on the hub does this with its own poll."""
