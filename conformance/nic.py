@@ -42,14 +42,12 @@ class Nic(Protocol):
 class Served:
     """A card served by ``python -m nicemu serve``, as any user starts it."""
 
-    program: tuple[str, ...] = ("nicemu", "serve")
-
     def __init__(self, model: str, folder: Path, options: tuple[str, ...] = ("--netdev", "user")) -> None:
         self.folder = folder
         self.path = folder / "nic"
         self.monitor = folder / "monitor"
         self.messages = folder / "nicemu.log"
-        self.command = [sys.executable, "-m", *self.program, f"{model},mac={MAC}", *options]
+        self.command = [sys.executable, "-m", "nicemu", "serve", f"{model},mac={MAC}", *options]
         self.command += ["--socket-path", str(self.path), "--monitor", str(self.monitor)]
         self._monitor: socket.socket | None = None
 
@@ -103,16 +101,14 @@ class Served:
 
 
 class Wired(Served):
-    """A card whose wire is a Unix datagram socket; see ``conformance.wired``."""
-
-    program = ("conformance.wired",)
+    """A card whose wire is a Unix datagram socket; what finds its ring full is lost, as on any other wire."""
 
     def __init__(self, model: str, folder: Path, local: Path, remote: Path) -> None:
-        super().__init__(model, folder, ("--local", str(local), "--remote", str(remote)))
+        super().__init__(f"{model},overflow=drop", folder, ("--netdev", datagrams(local, remote)))
 
 
 def datagrams(local: Path, remote: Path) -> str:
-    """QEMU's netdev that is what ``Wired`` is: a Unix datagram socket, one frame a datagram."""
+    """A netdev, nicemu's and QEMU's: a Unix datagram socket, one frame a datagram."""
     return f"dgram,local.type=unix,local.path={local},remote.type=unix,remote.path={remote}"
 
 

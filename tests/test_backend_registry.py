@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,18 @@ import pytest
 from nicemu.backends import Backend, Loopback, Null, User, available, create, parse, wrap, wrappers
 from nicemu.errors import ConfigurationError
 
+#: What types need that cannot be made of nothing.
+NEEDED: dict[str, Callable[[], dict[str, object]]] = {
+    "stream": lambda: {"fd": socket.socketpair()[0]},
+    "dgram": lambda: {"fd": socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0]},
+}
+
 
 def test_every_type_is_listed_with_options_that_it_takes() -> None:
     names = [kind.name for kind in available()]
-    assert names == ["user", "loopback", "null"]
+    assert names == ["user", "stream", "dgram", "loopback", "null"]
     for kind in available():
-        with kind.make() as backend:
+        with kind.make(**NEEDED.get(kind.name, lambda: {})()) as backend:
             assert isinstance(backend, Backend)
             assert backend.kind == kind.name
         assert kind.description
@@ -58,7 +66,7 @@ def test_a_comma_in_a_value_is_written_twice() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "unknown backend ''; expected one of: user, loopback, null"),
+        ("", "unknown backend ''; expected one of: user, stream, dgram, loopback, null"),
         ("taps", "expected one of: user"),
         ("user,nett=1", "no option 'nett'; expected one of: id, net, host"),
         ("null,net=1", "backend null has no option 'net'; expected one of: id"),

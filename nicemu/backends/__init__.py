@@ -10,11 +10,13 @@ QEMU's names; `available` lists them.
 from __future__ import annotations
 
 from nicemu.backends.base import Backend, BackendType, Counters, Wrapper, WrapperType
+from nicemu.backends.dgram import Dgram
 from nicemu.backends.faults import FaultCounters, Faults
 from nicemu.backends.pcap import Pcap
 from nicemu.backends.python import PythonBackend
 from nicemu.backends.rate import Rate, RateCounters
 from nicemu.backends.registry import available, create, parse, wrap, wrappers
+from nicemu.backends.stream import Stream, StreamCounters
 from nicemu.backends.tee import Tee
 from nicemu.backends.user import User, UserCounters
 from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
@@ -23,6 +25,7 @@ __all__ = [
     "Backend",
     "BackendType",
     "Counters",
+    "Dgram",
     "FaultCounters",
     "Faults",
     "Hub",
@@ -34,6 +37,8 @@ __all__ = [
     "PythonBackend",
     "Rate",
     "RateCounters",
+    "Stream",
+    "StreamCounters",
     "Tee",
     "User",
     "UserCounters",
