@@ -30,6 +30,7 @@ UNUSED_SECONDS = 7 * 24 * 3600  # after which the tree of another recipe goes
 PACKAGES = (
     "qemu-system-x86", "ipxe-qemu", "ipxe",
     "busybox-static", "dash", "ethtool", "iperf3", "iproute2", "iputils-ping", "kmod", "pciutils",
+    "passt", "vde2",
 )  # fmt: skip
 # What a guest can need of a kernel package: network and bus drivers, protocols, and what those are built on.
 KERNEL_FILES = re.compile(

@@ -1,5 +1,6 @@
 /*
- * pcap: a wrapper that writes every frame of a wire to a file, as classic pcap with nanoseconds or as pcapng.
+ * pcap: a wrapper that writes every frame of a wire to a file, as classic pcap with nanoseconds, with microseconds as
+ * QEMU's filter-dump does, or as pcapng.
  *
  * What the card sends is recorded as far as the wire below takes it, what arrives as far as the card above takes it:
  * a frame that is held back and offered again stands once in the file.  Frames have no FCS.
@@ -19,6 +20,7 @@
 enum {
     LINKTYPE_ETHERNET = 1,
     CLASSIC_NS_MAGIC = 0xa1b23c4d,
+    CLASSIC_US_MAGIC = 0xa1b2c3d4,
     NG_SECTION = 0x0a0d0d0a,
     NG_BYTE_ORDER = 0x1a2b3c4d,
     NG_INTERFACE = 1,
@@ -34,7 +36,7 @@ enum {
 enum { PIECES = 1024 /* IOV_MAX of Linux */ };
 
 typedef struct classic_record {
-    uint32_t seconds, nanoseconds, captured, length;
+    uint32_t seconds, fraction, captured, length;
 } classic_record;
 
 typedef struct ng_packet_head {
@@ -123,11 +125,12 @@ static bool write_all(pcap *dump, struct iovec *pieces, size_t count)
 
 static bool write_file_header(pcap *dump)
 {
+    uint32_t magic = dump->format == NIC_PCAP_MICRO ? CLASSIC_US_MAGIC : CLASSIC_NS_MAGIC;
     const struct {
         uint32_t magic;
         uint16_t major, minor;
         uint32_t zone, accuracy, snaplen, linktype;
-    } classic = {CLASSIC_NS_MAGIC, 2, 4, 0, 0, dump->snaplen, LINKTYPE_ETHERNET};
+    } classic = {magic, 2, 4, 0, 0, dump->snaplen, LINKTYPE_ETHERNET};
     const struct {
         uint32_t type, size, order;
         uint16_t major, minor;
@@ -146,7 +149,7 @@ static bool write_file_header(pcap *dump)
     } interface = {NG_INTERFACE, sizeof(interface), LINKTYPE_ETHERNET, 0, dump->snaplen, NG_IF_TSRESOL, 1, {9},
                    NG_IF_FCSLEN, 1, {0}, NG_OPTION_END, 0, sizeof(interface)};
     struct iovec pieces[2] = {{(void *)(uintptr_t)&classic, sizeof(classic)}};
-    if (dump->format == NIC_PCAP_CLASSIC)
+    if (dump->format != NIC_PCAP_NG)
         return write_all(dump, pieces, 1);
     pieces[0] = (struct iovec){(void *)(uintptr_t)&section, sizeof(section)};
     pieces[1] = (struct iovec){(void *)(uintptr_t)&interface, sizeof(interface)};
@@ -166,9 +169,10 @@ static size_t add_frame(struct iovec *pieces, const nic_frame *frame, uint32_t c
     return n;
 }
 
-static size_t add_classic(record *at, struct iovec *pieces, const nic_frame *frame, uint32_t captured, uint64_t time)
+static size_t add_classic(record *at, struct iovec *pieces, const nic_frame *frame, uint32_t captured, uint64_t time,
+                          uint32_t unit)
 {
-    at->classic = (classic_record){(uint32_t)(time / 1000000000), (uint32_t)(time % 1000000000), captured,
+    at->classic = (classic_record){(uint32_t)(time / 1000000000), (uint32_t)(time % 1000000000) / unit, captured,
                                    frame->length};
     pieces[0] = (struct iovec){&at->classic, sizeof(at->classic)};
     return 1 + add_frame(pieces + 1, frame, captured);
@@ -204,9 +208,9 @@ static void dump_frames(pcap *dump, const nic_frame *frames, size_t count, uint3
         for (; f < count && records < NIC_BATCH && n + frames[f].iovcnt + 2 <= PIECES; f++, records++) {
             uint32_t captured = frames[f].length < dump->snaplen ? frames[f].length : dump->snaplen;
             record *at = &dump->batch[records];
-            n += dump->format == NIC_PCAP_CLASSIC
-                     ? add_classic(at, dump->pieces + n, &frames[f], captured, time)
-                     : add_ng(at, dump->pieces + n, &frames[f], captured, time, direction);
+            n += dump->format == NIC_PCAP_NG ? add_ng(at, dump->pieces + n, &frames[f], captured, time, direction)
+                                             : add_classic(at, dump->pieces + n, &frames[f], captured, time,
+                                                           dump->format == NIC_PCAP_MICRO ? 1000 : 1);
         }
         if (!write_all(dump, dump->pieces, n))
             return;

@@ -26,7 +26,7 @@ void nic_hub_free(nic_hub *hub);         /* its ports may be freed before or aft
 
 /* ---------------------------------------------------------------- pcap */
 
-enum { NIC_PCAP_CLASSIC = 0, NIC_PCAP_NG = 1 };
+enum { NIC_PCAP_CLASSIC = 0, NIC_PCAP_NG = 1, NIC_PCAP_MICRO = 2 /* classic, in microseconds */ };
 
 /* Takes over fd (also when it fails) and writes the file's header.  start: wall time of device time 0, in ns, or -1:
  * such that the first record has the time of day.  On failure NULL, and errno in *error. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,3 +151,101 @@ def test_a_link_that_goes_passes_through(tmp_path: Path) -> None:
         assert not dump.link_up
         assert dump.lossless == wire.lossless
     assert wire.closed
+
+
+def test_microseconds_as_qemus_filter_dump(tmp_path: Path) -> None:
+    """Magic and fractions of the older form; conformance compares with a dump of QEMU's own."""
+    start = 1_700_000_000_123_456_789
+    record(tmp_path / "a.pcap", [frame(60)], precision="us", snaplen=65536, start=start).close()
+    data = (tmp_path / "a.pcap").read_bytes()
+    assert data[:24] == bytes.fromhex("d4c3b2a102000400000000000000000000000100010000 00")
+    seconds, fraction = (int.from_bytes(data[at : at + 4], "little") for at in (24, 28))
+    assert fraction < 10**6
+    assert seconds * 10**6 + fraction >= start // 1000
+    with Null() as null, pytest.raises(ConfigurationError, match="precision=us of pcapng; expected ns, or us for pcap"):
+        Pcap(null, tmp_path / "a.pcapng", precision="us")
+
+
+# ---------------------------------------------------------------------- what happens to the file (robustness D15)
+
+
+class Traffic:
+    """A recorded wire that frames go over, however the file fares."""
+
+    def __init__(self, path: Path, **options: object) -> None:
+        self.wire = Wire()
+        self.dump = Pcap(Loopback(), path, **options)  # type: ignore[arg-type]
+        self.hub = Hub()
+        self.hub.connect(self.wire)
+        self.hub.connect(self.dump)
+        self.sent = 0
+
+    def go(self, count: int) -> None:
+        for _ in range(count):
+            self.wire.deliver([frame(1514, self.sent)])
+            self.sent += 1
+            self.hub.turn()
+        self.hub.turn()
+        assert len(self.wire.received) == self.sent, "the traffic goes on"
+
+
+def test_the_signal_of_the_size_limit_kills_nobody(tmp_path: Path) -> None:
+    """The interpreter ignores SIGXFSZ; what writev says in its place ends the dump."""
+    assert signal.getsignal(signal.SIGXFSZ) == signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
+    traffic = Traffic(tmp_path / "a.pcap")
+    with file_size_limit(10_000):
+        traffic.go(20)
+    assert traffic.dump.error is not None
+    assert (traffic.dump.error.errno, traffic.dump.records) == (27, 6)
+    traffic.hub.close()
+
+
+def test_a_pipe_whose_reader_left(tmp_path: Path) -> None:
+    """EPIPE ends the dump."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    traffic = Traffic(fifo)
+    traffic.go(2)
+    assert os.read(reader, 24)[:4] == (0xA1B23C4D).to_bytes(4, "little")
+    os.close(reader)
+    traffic.go(5)
+    assert traffic.dump.error is not None
+    assert traffic.dump.error.errno == 32
+    assert traffic.dump.counters.errors == 1
+    traffic.hub.close()
+
+
+def test_a_pipe_that_nobody_reads_does_not_stop_the_traffic(tmp_path: Path) -> None:
+    """A full pipe is a full disk: the dump ends, the card does not wait."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    traffic = Traffic(fifo)
+    traffic.go(800)
+    assert traffic.dump.error is not None
+    assert traffic.dump.error.errno == 11  # EAGAIN
+    traffic.hub.close()
+    os.close(reader)
+
+
+def test_a_file_that_is_deleted_is_written_to_its_end(tmp_path: Path) -> None:
+    traffic = Traffic(tmp_path / "a.pcap")
+    with open(tmp_path / "a.pcap", "rb") as kept:
+        traffic.go(3)
+        os.unlink(tmp_path / "a.pcap")
+        traffic.go(3)
+        assert traffic.dump.error is None
+        traffic.hub.close()
+        assert len(list(dpkt.pcap.Reader(kept))) == 12
+
+
+def test_a_descriptor_that_is_gone(tmp_path: Path) -> None:
+    """A host program that closed what was not its own: EBADF, once."""
+    traffic = Traffic(tmp_path / "a.pcap")
+    (mine,) = [fd for fd in range(256) if os.path.realpath(f"/proc/self/fd/{fd}") == str(tmp_path / "a.pcap")]
+    os.close(mine)
+    traffic.go(5)
+    assert traffic.dump.error is not None
+    assert traffic.dump.error.errno == 9
+    traffic.hub.close()

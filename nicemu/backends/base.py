@@ -172,7 +172,8 @@ class BackendType(Kind):
     @property
     def known(self) -> tuple[Option, ...]:
         """Its options and those of every backend, besides `id`."""
-        return (*self.options, OVERFLOW)
+        own = any(option.name == OVERFLOW.name for option in self.options)
+        return self.options if own else (*self.options, OVERFLOW)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,8 @@ def create(kind: str, options: Mapping[str, Any] | None = None) -> Backend:
     if kind not in _TYPES:
         raise ConfigurationError(f"unknown backend {kind!r}; expected one of: {', '.join(_TYPES)}")
     arguments = keywords("backend", _TYPES[kind], options or {})
-    overflow = arguments.pop(OVERFLOW.name, None)
+    own = any(option.name == OVERFLOW.name for option in _TYPES[kind].options)
+    overflow = None if own else arguments.pop(OVERFLOW.name, None)
     if overflow is not None:
         drops(overflow)
     backend = _TYPES[kind].make(**arguments)
