@@ -148,6 +148,14 @@ int nic_user_hostfwd_remove(nic_backend *backend, bool udp, uint32_t host, uint1
 size_t nic_user_info(nic_backend *backend, char *text, size_t size); /* bytes of the whole text, without the NUL */
 const nic_user_counters *nic_user_get_counters(const nic_backend *backend);
 
+/* ---------------------------------------------------------------- tap */
+
+/* Takes over a tap's descriptor (also when it fails), which does not block.  header: bytes of the virtio-net header
+ * before each frame, at most 12; 0: none.  offloads: NIC_OFFLOAD_* that the kernel takes.  told: whom backend_lost
+ * tells that the interface went away, or NULL.  NULL: no memory. */
+nic_backend *nic_tap_new(int fd, uint32_t header, uint32_t offloads, void *told);
+int nic_tap_error(const nic_backend *backend); /* errno with which the interface went away, or 0 */
+
 /* ---------------------------------------------------------------- python */
 
 /* What starts a call of the Python side's poll(): every turn, and a file descriptor (-1: none) that becomes ready. */

@@ -26,6 +26,7 @@ extern "Python" {
     int nicemu_memory_write(void *, uint64_t, const void *, size_t);
     size_t nicemu_backend_send(void *, const uint8_t *, const uint32_t *, size_t);
     void nicemu_backend_poll(void *);
+    void nicemu_backend_lost(void *, int);
     void nicemu_source(void *, uint32_t);
     int nicemu_vfio_request(void *, uint32_t, const uint8_t *, size_t, const int *, size_t);
 }

@@ -67,7 +67,7 @@ size_t nic_frame_copy(const nic_frame *frame, void *buffer, size_t size);
 /* Whether the engine carries a frame of this length. */
 static inline bool nic_frame_fits(const nic_frame *frame)
 {
-    return frame->length <= (frame->offload ? NIC_LARGE_MAX : NIC_FRAME_MAX);
+    return NIC_LIKELY(frame->length <= NIC_FRAME_MAX) || (frame->offload && frame->length <= NIC_LARGE_MAX);
 }
 
 /* ------------------------------------------------------------------ what an offload leaves to do (cutter.c) */

@@ -201,6 +201,7 @@ typedef struct nic_python {
     int (*memory_write)(void *region, uint64_t address, const void *buffer, size_t length);
     size_t (*backend_send)(void *backend, const uint8_t *frames, const uint32_t *lengths, size_t count);
     void (*backend_poll)(void *backend);
+    void (*backend_lost)(void *told, int error);             /* the far side went away for good; an errno */
     void (*source)(void *source, uint32_t events);           /* a Python fd on a loop is ready */
 } nic_python;
 void nic_set_python(const nic_python *callbacks);

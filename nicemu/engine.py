@@ -207,6 +207,15 @@ def nicemu_backend_poll(handle: Any) -> None:
 
 
 @ffi.def_extern()  # type: ignore[untyped-decorator]
+def nicemu_backend_lost(handle: Any, code: int) -> None:
+    """The far side of a wire went away."""
+    try:
+        ffi.from_handle(handle)(code)
+    except BaseException as error:
+        _fail(error)
+
+
+@ffi.def_extern()  # type: ignore[untyped-decorator]
 def nicemu_source(handle: Any, events: int) -> None:
     """A Python file descriptor on a loop is ready."""
     try:
@@ -250,6 +259,7 @@ _callbacks = ffi.new(
         "memory_write": lib.nicemu_memory_write,
         "backend_send": lib.nicemu_backend_send,
         "backend_poll": lib.nicemu_backend_poll,
+        "backend_lost": lib.nicemu_backend_lost,
         "source": lib.nicemu_source,
     },
 )

@@ -17,6 +17,7 @@ from nicemu.backends.python import PythonBackend
 from nicemu.backends.rate import Rate, RateCounters
 from nicemu.backends.registry import available, create, parse, wrap, wrappers
 from nicemu.backends.stream import Stream, StreamCounters
+from nicemu.backends.tap import Bridge, Tap
 from nicemu.backends.tee import Tee
 from nicemu.backends.user import User, UserCounters
 from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
@@ -24,6 +25,7 @@ from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
 __all__ = [
     "Backend",
     "BackendType",
+    "Bridge",
     "Counters",
     "Dgram",
     "FaultCounters",
@@ -39,6 +41,7 @@ __all__ = [
     "RateCounters",
     "Stream",
     "StreamCounters",
+    "Tap",
     "Tee",
     "User",
     "UserCounters",

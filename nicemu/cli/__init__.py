@@ -1,4 +1,4 @@
-"""The command line: `python -m nicemu serve|info|selftest|bench`.
+"""The command line: `python -m nicemu serve|info|selftest|net|bench`.
 
 Option names, lists and help are QEMU's.  Everything heavy is imported where it is used, so that `info` answers at once.
 Exit status: 0 done, 1 something failed, 2 the command line makes no sense; errors are one line on stderr.
@@ -32,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from nicemu import selftest
 
             return int(selftest.main(arguments[1:]) or DONE)
+        if arguments[:1] == ["net"]:
+            from nicemu import hostnet
+
+            return int(hostnet.main(arguments[1:]) or DONE)
         parsed = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = parsed.command
         return command(parsed)
@@ -71,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_info(commands)
     commands.add_parser("selftest", help="try every model on this machine (selftest --help)")
+    commands.add_parser("net", help="make taps and bridges of this machine, and undo it (net --help)")
     commands.add_parser("bench", help="measure the data path on this machine (bench --help)")
     return parser
 
