@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -22,7 +22,7 @@ from nicemu.views import RegisterFile, Space
 if TYPE_CHECKING:
     from nicemu.backends import Backend
 
-__all__ = ["EthtoolDump", "Latch", "Nic", "Timer", "TraceEntry", "parse_mac"]
+__all__ = ["EthtoolDump", "Latch", "Nic", "RingView", "Timer", "TraceEntry", "parse_mac"]
 
 PROFILES = {"instant": 0, "wire": 1, "chaos": 2}
 
@@ -124,6 +124,16 @@ class TraceEntry(NamedTuple):
         where = f"{self.space}+{self.offset:#07x} {self.register or '?':10}"
         text = f"{self.time / 1e9:14.9f} {where} {arrow} {self.value:#0{2 + 2 * self.size}x} {self.meaning}"
         return text.rstrip()
+
+
+@dataclass(frozen=True)
+class RingView:
+    """Where a descriptor ring lies, and how far it is."""
+
+    address: int
+    descriptors: int
+    head: int
+    tail: int
 
 
 class EthtoolDump(NamedTuple):
@@ -314,6 +324,10 @@ class Nic:
         kept = ffi.new("char[]", text.encode())
         self.__dict__.setdefault("_texts", []).append(kept)
         return kept
+
+    def rings(self) -> Mapping[str, RingView]:
+        """The descriptor rings as the registers have them now, by name, for monitors."""
+        return {}
 
     def ethtool_dump(self) -> EthtoolDump:
         """The registers as the card's Linux driver dumps them for `ethtool -d`, without the side effects of reading.

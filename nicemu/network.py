@@ -6,6 +6,7 @@ a netdev that is removed leaves its card without a cable, and one that is added 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from nicemu import backends
 from nicemu.backends import Backend, BackendType, Hub, HubPort, Pair, registry
 from nicemu.core import Nic
 from nicemu.devices import find_class
-from nicemu.errors import ConfigurationError
+from nicemu.errors import ConfigurationError, SnapshotError
 from nicemu.loop import Loop
 from nicemu.options import Option, Options, model_arguments
 
@@ -309,6 +310,30 @@ class Network:
             raise ConfigurationError(f"netdev {name} leads nowhere; expected one that a card or a hub has")
         for port in ports:
             port.set_link(up)
+
+    # ------------------------------------------------------------------ snapshots
+
+    def save(self) -> bytes:
+        """The state of all cards, as JSON by name."""
+        return json.dumps({"nics": {name: json.loads(card.nic.save()) for name, card in self.cards.items()}}).encode()
+
+    def load(self, data: bytes) -> None:
+        """Takes on the state of all cards; SnapshotError, and no change, if it is not one of these cards."""
+        try:
+            saved = json.loads(data)["nics"]
+            names = set(saved)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise SnapshotError("not a snapshot of a network; one card's is loaded by its name") from None
+        if names != set(self.cards):
+            raise SnapshotError(f"snapshot of {', '.join(sorted(names))}; there are: {', '.join(self.cards)}")
+        before = {name: card.nic.save() for name, card in self.cards.items()}
+        try:
+            for name, card in self.cards.items():
+                card.nic.load(json.dumps(saved[name]).encode())
+        except SnapshotError:
+            for name, card in self.cards.items():
+                card.nic.load(before[name])
+            raise
 
     # ------------------------------------------------------------------ life
 

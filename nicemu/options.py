@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from nicemu.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from nicemu.backends import BackendType
+    from nicemu.backends.base import Kind
     from nicemu.core import Nic
 
-__all__ = ["Option", "Options", "backend_help", "model_arguments", "model_help", "parse"]
+__all__ = ["Option", "Options", "backend_help", "model_arguments", "model_help", "options_help", "parse"]
 
 HELP_WORDS = ("help", "?")
 
@@ -130,10 +130,13 @@ def model_help(model: type[Nic]) -> str:
     return "\n".join(_line(o.name, o.kind, o.doc, o.default) for o in _known(model))
 
 
-def backend_help(backend: BackendType) -> str:
-    """A backend's options, one a line, in QEMU's layout."""
-    lines = [_line("id", "str", "name in messages and in the monitor", backend.name)]
-    for option in backend.known:
-        form = "on|off" if option.kind == "bool" else option.kind
-        lines.append(_line(option.name, form, option.doc, option.default, option.many))
-    return "\n".join(lines)
+def backend_help(kind: Kind) -> str:
+    """The options of a netdev or an object, one a line, in QEMU's layout."""
+    named = Option("id", "str", "name in messages and in the monitor", f"{kind.name}.0")
+    return options_help((named, *kind.known))
+
+
+def options_help(options: Sequence[Option]) -> str:
+    """Options, one a line, in QEMU's layout."""
+    forms = {"bool": "on|off", "netdev": "id"}
+    return "\n".join(_line(o.name, forms.get(o.kind, o.kind), o.doc, o.default, o.many) for o in options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import socket
@@ -15,13 +14,13 @@ from pathlib import Path
 
 import dpkt
 import pytest
+from program import Program, ask
 from vfio_client import CONFIG, Client
 
 from nicemu import options
 from nicemu.cli import main, make_nic, make_wire
 from nicemu.devices import find_class
 from nicemu.errors import ConfigurationError
-from nicemu.monitor import Monitor
 
 # ------------------------------------------------------------------------------------------------- option lists
 
@@ -142,7 +141,7 @@ def test_help_lists(capsys: pytest.CaptureFixture[str], arguments: list[str], ex
     ("arguments", "status", "message"),
     [
         (["serve", "e1000"], 2, "--socket-path PATH or --fd N"),
-        (["serve"], 2, "required: MODEL"),
+        (["serve"], 2, "serve needs a card"),
         (["serve", "e1001", "--socket-path", "x"], 2, "no model 'e1001'"),
         (["serve", "e1000", "--socket-path", "x", "--fd", "3"], 2, "not allowed with"),
         (["serve", "e1000", "--netdev", "user,net=1.2.3.4.5", "--socket-path", "x"], 2, "net=1.2.3.4.5"),
@@ -203,39 +202,12 @@ def test_info_imports_little() -> None:
 # ------------------------------------------------------------------------------------------------- serve
 
 
-class Program:
-    """`python -m nicemu serve` in a process of its own."""
-
-    def __init__(self, folder: Path, *arguments: str, netdev: str = "null", pass_fds: tuple[int, ...] = ()) -> None:
-        self.path = folder / "nic"
-        where = () if pass_fds else ("--socket-path", str(self.path))
-        command = [sys.executable, "-m", "nicemu", "serve", "e1000", "--netdev", netdev, *where, *arguments]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=pass_fds
-        )
-        assert self.process.stderr is not None
-        self.greeting = self.process.stderr.readline()
-
-    def end(self, number: int = signal.SIGTERM) -> str:
-        """Sends a signal; what the program printed after its greeting."""
-        self.process.send_signal(number)
-        return self.ended()
-
-    def ended(self) -> str:
-        out, err = self.process.communicate(timeout=10)
-        assert self.process.returncode == 0, err
-        assert out == ""
-        return err
-
-
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[list[Program]]:
     programs: list[Program] = []
     yield programs
     for program in programs:
-        if program.process.poll() is None:
-            program.process.kill()
-        program.process.communicate()
+        program.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -302,7 +274,9 @@ def test_trace(tmp_path: Path, started: list[Program]) -> None:
 def test_pcap(tmp_path: Path, started: list[Program]) -> None:
     program = Program(tmp_path, "--pcap", str(tmp_path / "wire.pcap"), "--monitor", str(tmp_path / "monitor"))
     started.append(program)
-    assert ask(tmp_path / "monitor", "info network")[1:] == [" \\ null: index=0,type=null", "OK"]
+    recorded = f"  - pcap: type=filter-dump,file={tmp_path}/wire.pcap"
+    answer = ask(tmp_path / "monitor", "info network")
+    assert answer[1:] == [" \\ null.0: index=0,type=null", "filters:", recorded, "OK"]
     program.end()
     with open(tmp_path / "wire.pcap", "rb") as file:
         assert list(dpkt.pcap.UniversalReader(file)) == []
@@ -321,130 +295,3 @@ def test_idle_program_uses_no_time(tmp_path: Path, started: list[Program]) -> No
     time.sleep(1)
     assert ticks() - before <= 1
     program.end()
-
-
-# ------------------------------------------------------------------------------------------------- monitor
-
-
-def ask(path: Path, *commands: str) -> list[str]:
-    """The lines of the answers to `commands` over one connection."""
-    lines = []
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
-        connection.connect(str(path))
-        with connection.makefile("rw") as file:
-            for command in commands:
-                file.write(command + "\n")
-                file.flush()
-                while True:
-                    line = file.readline().rstrip("\n")
-                    lines.append(line)
-                    if line == "OK" or line.startswith("ERR") or not line:
-                        break
-    return lines
-
-
-def test_monitor(tmp_path: Path, started: list[Program]) -> None:
-    path = tmp_path / "monitor"
-    program = Program(tmp_path, "--monitor", str(path), netdev="loopback")
-    started.append(program)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    card = "e1000: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56,link="
-    wire = " \\ loopback: index=0,type=loopback"
-    assert ask(path, "info network") == [f"{card}up", wire, "OK"]
-    assert ask(path, "set_link off", "info network", "set_link e1000 on") == ["OK", f"{card}down", wire, "OK", "OK"]
-    assert ask(path, "set_link loopback off", "info network")[1] == f"{card}down"
-    assert "set_link [NAME] on|off" in ask(path, "help")[0]
-    assert any(line.startswith("CTRL = ") for line in ask(path, "info nic"))
-    assert "port_sent_frames 0" in ask(path, "info counters e1000")
-    assert ask(path, "info findings") == ["OK"]
-    assert ask(path, "quit") == ["OK"]
-    program.ended()
-    assert not path.exists()
-    assert not program.path.exists()
-
-
-@pytest.mark.parametrize(
-    "command", ["", "frobnicate", "info", "info weather", "set_link", "set_link maybe", "set_link x on", "info nic a b"]
-)
-def test_monitor_answers_errors(command: str, tmp_path: Path) -> None:
-    with make_nic("e1000") as nic, Monitor([nic], tmp_path / "monitor") as monitor:
-        answer = monitor.execute(command)
-        assert answer.startswith("ERR ")
-        assert "\n" not in answer
-
-
-def test_monitor_shows_findings(tmp_path: Path) -> None:
-    with make_nic("e1000") as nic, Monitor([nic], tmp_path / "monitor") as monitor:
-        nic.bars[0].read(0, 1)
-        assert monitor.execute("info findings") == "e1000.access.width 1\nOK"
-
-
-def test_monitor_survives_its_clients(tmp_path: Path) -> None:
-    """Half lines, endless lines, silent readers and hang-ups end a connection at most."""
-    path = tmp_path / "monitor"
-    with make_nic("e1000") as nic, Monitor([nic], path):
-
-        def turn() -> None:
-            for _ in range(20):
-                nic.loop.turn(0.001)
-
-        def connect() -> socket.socket:
-            connection = socket.socket(socket.AF_UNIX)
-            connection.connect(str(path))
-            connection.settimeout(0.5)
-            return connection
-
-        with connect() as half, connect() as other:
-            half.sendall(b"info net")
-            other.sendall(b"help\nhelp\n")
-            turn()
-            assert other.recv(65536).count(b"\nOK\n") == 2
-            half.sendall(b"work\n")
-            turn()
-            assert half.recv(65536).endswith(b"OK\n")
-        with connect() as endless:
-            endless.sendall(b"x" * 5000)
-            turn()
-            assert endless.recv(10) == b""
-        with connect() as silent:
-            silent.setblocking(False)
-            for _ in range(2000):
-                try:
-                    silent.sendall(b"info nic\n" * 20)
-                except (BlockingIOError, BrokenPipeError):
-                    break
-                turn()
-            turn()
-        crowd = []
-        for _ in range(20):
-            crowd.append(connect())
-            turn()
-        assert crowd[-1].recv(1) == b"", "more than sixteen at a time are turned away"
-        for connection in crowd:
-            connection.close()
-        turn()
-        with connect() as last:
-            last.sendall(b"info findings\n")
-            turn()
-            assert last.recv(100) == b"OK\n"
-    assert not path.exists()
-
-
-def test_monitor_replaces_a_dead_socket(tmp_path: Path) -> None:
-    path = tmp_path / "monitor"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-    with make_nic("e1000") as nic, Monitor([nic], path):
-        with make_nic("e1000") as other, pytest.raises(OSError, match="another program listens"):
-            Monitor([other], path)
-        assert path.exists()
-
-
-def test_monitor_leaves_no_descriptors(tmp_path: Path) -> None:
-    with make_nic("e1000") as nic:
-        before = len(os.listdir("/proc/self/fd"))
-        with Monitor([nic], tmp_path / "monitor"), socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(tmp_path / "monitor"))
-            nic.loop.turn(0.01)
-        assert len(os.listdir("/proc/self/fd")) == before

@@ -1,4 +1,4 @@
-"""The command line: `python -m nicemu serve|info|selftest|net|bench`.
+"""The command line: `python -m nicemu serve|run|info|selftest|net|bench`.
 
 Option names, lists and help are QEMU's.  Everything heavy is imported where it is used, so that `info` answers at once.
 Exit status: 0 done, 1 something failed, 2 the command line makes no sense; errors are one line on stderr.
@@ -56,11 +56,35 @@ def _fail(error: Exception, status: int) -> int:
 
 EPILOG = """\
 examples:
-  python -m nicemu serve e1000,mac=52:54:00:12:34:56 --netdev user,hostfwd=tcp::2222-:22 --socket-path nic.sock
-  python -m nicemu serve help               the models            --netdev help   the types of netdev
-  python -m nicemu serve e1000,help         a model's options     --netdev user,help
+  python -m nicemu serve e1000,mac=52:54:00:12:34:56 -netdev user,hostfwd=tcp::2222-:22 --socket-path nic.sock
+  python -m nicemu serve -net nic,model=e1000,socket=a.sock -net nic,socket=b.sock -net user
+  python -m nicemu run -net user -net stream,server=on,addr.type=unix,addr.path=wire.sock
+  python -m nicemu serve -device help       the models            -netdev help   the types of netdev
+  python -m nicemu serve -device e1000,help a model's options     -netdev user,help
   python -m nicemu info regs e1000 CTRL     a register, from the table that the engine runs
 """
+
+#: QEMU's network options, with one dash or two; what they give is kept in order.
+NETWORK_OPTIONS = (
+    ("netdev", "TYPE[,id=ID][,...]", "a wire: `help` lists types, `TYPE,help` options"),
+    ("device", "MODEL[,netdev=ID][,socket=PATH][,...]", "a card: `help` lists models, `MODEL,help` options"),
+    ("nic", "TYPE[,model=MODEL][,...]", "a wire and its card in one; `none` for none"),
+    ("net", "nic|TYPE[,vlan=N][,...]", "a card or a wire on the numbered VLAN (0), which is a hub"),
+    ("object", "TYPE,netdev=ID[,...]", "a wrapper around a netdev, such as filter-dump: `help` lists types"),
+    ("redir", "[tcp|udp]:PORT:[GUEST]:PORT", "forward a port of this host to the first user network's guest"),
+    ("tftp", "FOLDER", "serve a folder by TFTP in the first user network"),
+    ("bootp", "FILE", "the file that the first user network's DHCP names for booting"),
+    ("smb", "FOLDER", "serve a folder by SMB in the first user network"),
+)
+
+
+class _Keep(argparse.Action):
+    """Keeps what network options give, in the order of the command line."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        from nicemu.cli.plan import Given
+
+        namespace.given = [*namespace.given, Given(self.dest, values)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,9 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"nicemu {__version__}")
+    parser.add_argument("--version", "-version", action="version", version=f"nicemu {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     _add_serve(commands)
+    _add_run(commands)
     _add_info(commands)
     commands.add_parser("selftest", help="try every model on this machine (selftest --help)")
     commands.add_parser("net", help="make taps and bridges of this machine, and undo it (net --help)")
@@ -83,26 +108,62 @@ def _parser() -> argparse.ArgumentParser:
 def _add_serve(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
-        help="offer a card to QEMU over vfio-user",
-        description="Offers a card to QEMU (10.1 or newer, 11.1 recommended) over a vfio-user socket, until SIGTERM or "
-        "SIGINT.  The card keeps its state while clients come and go.",
+        help="offer cards to QEMU over vfio-user",
+        description="Offers cards to QEMU (10.1 or newer, 11.1 recommended) over vfio-user sockets, until SIGTERM or "
+        "SIGINT.  A card keeps its state while clients come and go.",
+        allow_abbrev=False,
     )
     serve.add_argument(
-        "model", metavar="MODEL[,OPTION=VALUE...]", help="the card; `help` lists models, `MODEL,help` options"
-    )
-    serve.add_argument(
-        "--netdev",
-        metavar="TYPE[,OPTION=VALUE...]",
-        default="user",
-        help="what the cable leads to (default: user); `help` lists types, `TYPE,help` options",
+        "model",
+        metavar="MODEL[,OPTION=VALUE...]",
+        nargs="?",
+        help="a card at the first netdev (default: user); the other way to name one is -device",
     )
     where = serve.add_mutually_exclusive_group()
     where.add_argument("--socket-path", metavar="PATH", help="listen at this Unix socket, made with mode 0600")
     where.add_argument("--fd", metavar="N", type=int, help="serve on an inherited socket, listening or connected")
-    serve.add_argument("--pcap", metavar="FILE", help="record the frames; pcapng if FILE ends so, else classic pcap")
-    serve.add_argument("--trace", action="store_true", help="print every register access, decoded, to stderr")
-    serve.add_argument("--monitor", metavar="PATH", help="take monitor commands at this Unix socket, mode 0600")
+    _add_network(serve)
     serve.set_defaults(command=_serve)
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="run wires, hubs and cards without QEMU",
+        description="Runs wires that hubs join, and cards that a script drives, until SIGTERM or SIGINT, or until the "
+        "script ends.  Cards with socket= are served as well.",
+        allow_abbrev=False,
+    )
+    run.add_argument(
+        "script",
+        metavar="SCRIPT",
+        nargs="*",
+        help="a Python program that drives the cards, and its arguments; it finds the network as `network`",
+    )
+    run.add_argument("-m", metavar="SIZE", type=_size, default="16M", help="memory of the cards (default: 16M)")
+    _add_network(run)
+    run.set_defaults(command=_run)
+
+
+def _size(text: str) -> int:
+    """QEMU's -m: MiB, or with a suffix."""
+    units = {"k": 10, "m": 20, "g": 30}
+    number, unit = (text[:-1], text[-1].lower()) if text[-1:].lower() in units else (text, "m")
+    if not number.isdecimal() or not 0 < int(number) << units[unit] <= 1 << 40:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; expected one like 64M")
+    return int(number) << units[unit]
+
+
+def _add_network(command: argparse.ArgumentParser) -> None:
+    for name, form, text in NETWORK_OPTIONS:
+        command.add_argument(f"-{name}", f"--{name}", metavar=form, dest=name, action=_Keep, help=text)
+    command.add_argument("--pcap", metavar="FILE", help="record the one netdev; pcapng if FILE ends so")
+    command.add_argument("--trace", action="store_true", help="print every register access, decoded, to stderr")
+    command.add_argument(
+        "-monitor", "--monitor", metavar="stdio|PATH", action="append", default=[], help="take commands there"
+    )
+    command.add_argument("-qmp", "--qmp", metavar="PATH", action="append", default=[], help="take JSON commands there")
+    command.set_defaults(given=[])
 
 
 def _add_info(commands: Any) -> None:
@@ -118,6 +179,12 @@ def _add_info(commands: Any) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from nicemu.cli import serve
+
+    return serve.serve(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from nicemu.cli import serve
 
     return serve.run(arguments)

@@ -1,76 +1,143 @@
-"""`python -m nicemu serve`: a card for QEMU over vfio-user."""
+"""`python -m nicemu serve` and `run`: cards and wires of the command line, live."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import runpy
 import shlex
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from nicemu.cli.lists import print_model_options, print_models, print_netdevs
-from nicemu.cli.make import make_nic, make_wire
+from nicemu.cli.lists import print_asked
+from nicemu.cli.plan import Given, Plan, Slot
 from nicemu.cli.status import DONE
 from nicemu.cli.stopper import Stopper
 from nicemu.errors import ConfigurationError
-from nicemu.options import parse
 
 if TYPE_CHECKING:
-    from nicemu.core import Nic
     from nicemu.hosts.vfio_user import Server
+    from nicemu.loop import Loop
+    from nicemu.network import Network
 
-__all__ = ["run"]
+__all__ = ["run", "serve"]
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serves every card of the command line, until a signal or `quit`; returns the exit status."""
+    if _helped(arguments):
+        return DONE
+    plan = Plan(arguments.given)
+    if arguments.model is not None:
+        if arguments.socket_path is None and arguments.fd is None and "socket=" not in arguments.model:
+            raise ConfigurationError("serve needs --socket-path PATH or --fd N")
+        plan.add_card(arguments.model, arguments.socket_path, arguments.fd)
+    else:
+        plan.place(arguments.socket_path, arguments.fd)
+    if not plan.devices:
+        raise ConfigurationError("serve needs a card; expected MODEL, -device, -nic or -net nic")
+    for card in plan.devices:
+        if "socket" not in card.values and "fd" not in card.values:
+            raise ConfigurationError(f"card {card.name or card.kind} needs socket=PATH to be served at (or `run` it)")
+    with ExitStack() as stack:
+        return _live(arguments, plan, stack)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The command; returns its exit status."""
-    card, wire = parse(arguments.model), parse(arguments.netdev)
-    if card.help or wire.help:
-        if not card.help:
-            print_netdevs(wire.word)
-        elif card.word:
-            print_model_options(card.word)
-        else:
-            print_models()
+    """Runs wires and cards without QEMU, until a signal, `quit`, or the script's end; returns the exit status."""
+    if _helped(arguments):
         return DONE
-    if arguments.socket_path is None and arguments.fd is None:
-        raise ConfigurationError("serve needs --socket-path PATH or --fd N")
+    plan = Plan(arguments.given)
+    if not plan.netdevs and not plan.devices and not plan.joints:
+        raise ConfigurationError("run needs something to run; expected -netdev, -net, -nic or -device")
     with ExitStack() as stack:
-        return _run_server(arguments, stack)
+        return _live(arguments, plan, stack)
 
 
-def _run_server(arguments: argparse.Namespace, stack: ExitStack) -> int:
-    from nicemu.hosts.vfio_user import Server
+def _helped(arguments: argparse.Namespace) -> bool:
+    given = list(arguments.given)
+    if getattr(arguments, "model", None) is not None:
+        given.insert(0, Given("device", arguments.model))
+    return print_asked(given)
+
+
+def _live(arguments: argparse.Namespace, plan: Plan, stack: ExitStack) -> int:
     from nicemu.loop import Loop
+    from nicemu.memory import GuestMemory
+    from nicemu.network import Network
 
     loop = Loop()
     stopper = stack.enter_context(Stopper(loop))
-    nic = stack.enter_context(make_nic(arguments.model, loop=loop))
-    wire = stack.enter_context(make_wire(arguments.netdev))
+    network = stack.enter_context(Network(loop))
+    size = getattr(arguments, "m", None)
+    slots = plan.make(network, GuestMemory(size) if size else None)
     if arguments.pcap:
-        from nicemu.backends import Pcap
-
-        wire = stack.enter_context(Pcap(wire, arguments.pcap))
-    nic.plug(wire)
-    if arguments.monitor:
-        from nicemu.monitor import Monitor
-
-        stack.enter_context(Monitor([nic], arguments.monitor, on_quit=stopper.stop))
-    server = stack.enter_context(Server(nic, socket_path=arguments.socket_path, fd=arguments.fd))
-    print(_greeting(nic, server, arguments), file=sys.stderr, flush=True)
-    if arguments.trace:
-        _run_traced(nic, stopper)
-    else:
-        loop.run()
+        _capture(network, arguments.pcap)
+    _add_monitors(arguments, network, stopper, stack)
+    _serve_all(slots, stack)
+    for warning in plan.warnings:
+        print(f"nicemu: warning: {warning}", file=sys.stderr)
+    sys.stderr.flush()
+    script = getattr(arguments, "script", None)
+    if script:
+        return _run_script(network, script)
+    _run_loop(network, loop, stopper, arguments.trace)
     return DONE
 
 
-def _greeting(nic: Nic, server: Server, arguments: argparse.Namespace) -> str:
-    who = f"nicemu: {nic.MODEL} {nic.mac.hex(':')}"
+def _capture(network: Network, file: str) -> None:
+    """--pcap: of the one netdev there is."""
+    names = [name for name, netdev in network.netdevs.items() if netdev.kind != "hubport"]
+    if len(names) != 1:
+        raise ConfigurationError(
+            f"--pcap records one netdev, and there are {len(names)}; expected -object filter-dump,netdev=ID,file={file}"
+        )
+    network.object_add("filter-dump", {"id": "pcap", "netdev": names[0], "file": file})
+
+
+def _add_monitors(arguments: argparse.Namespace, network: Network, stopper: Stopper, stack: ExitStack) -> None:
+    from nicemu.monitor import Monitor, MonitorServer
+
+    monitor = Monitor(network, on_quit=stopper.stop)
+    for place in arguments.monitor:
+        if place == "stdio":
+            from nicemu.monitor.console import Console
+
+            stack.enter_context(Console(monitor))
+        elif place != "none":
+            stack.enter_context(MonitorServer(monitor, _socket_path(place)))
+    for place in arguments.qmp:
+        stack.enter_context(MonitorServer(monitor, _socket_path(place), json_only=True))
+
+
+def _socket_path(place: str) -> str:
+    """The path in `PATH` or QEMU's `unix:PATH,server=on,wait=off`."""
+    path, *options = place.removeprefix("unix:").split(",")
+    wrong = [o for o in options if o not in ("server", "server=on", "nowait", "wait=off")]
+    if wrong:
+        raise ConfigurationError(f"{place}: {wrong[0]!r} cannot be; expected unix:PATH,server=on,wait=off")
+    return path
+
+
+# ------------------------------------------------------------------------------------------------- cards for QEMU
+
+
+def _serve_all(slots: list[Slot], stack: ExitStack) -> None:
+    from nicemu.hosts.vfio_user import Server
+
+    for slot in slots:
+        if slot.socket or slot.fd is not None:
+            server = stack.enter_context(Server(slot.nic, socket_path=slot.socket or None, fd=slot.fd))
+            print(_greeting(slot, server), file=sys.stderr, flush=True)
+
+
+def _greeting(slot: Slot, server: Server) -> str:
+    who = f"nicemu: {slot.nic.MODEL} {slot.nic.mac.hex(':')}"
     if server.socket_path is None:
-        return f"{who} serves file descriptor {arguments.fd}"
+        return f"{who} serves file descriptor {slot.fd}"
     device = {"driver": "vfio-user-pci", "socket": {"type": "unix", "path": server.socket_path}}
+    device |= {"addr": slot.addr} if slot.addr else {}
     return (
         f"{who} listens at {server.socket_path}; "
         "qemu-system-x86_64 -m 512M -object memory-backend-memfd,id=m,size=512M,share=on -machine q35,memory-backend=m "
@@ -78,10 +145,34 @@ def _greeting(nic: Nic, server: Server, arguments: argparse.Namespace) -> str:
     )
 
 
-def _run_traced(nic: Nic, stopper: Stopper) -> None:
-    nic.start_trace()
+# ------------------------------------------------------------------------------------------------- running
+
+
+def _run_loop(network: Network, loop: Loop, stopper: Stopper, trace: bool) -> None:
+    if not trace:
+        if not stopper.stopped:
+            loop.run()
+        return
+    for card in network.cards.values():
+        card.nic.start_trace()
     while not stopper.stopped:
-        nic.loop.turn(None)
-        for entry in nic.take_trace():
-            print(entry, file=sys.stderr)
+        loop.turn(None)
+        for name, card in network.cards.items():
+            for entry in card.nic.take_trace():
+                print(f"{name}: {entry}" if len(network.cards) > 1 else entry, file=sys.stderr)
         sys.stderr.flush()
+
+
+def _run_script(network: Network, script: list[str]) -> int:
+    """A host program in this process: it finds the network as `network`, and ends the run when it ends."""
+    before = sys.argv
+    sys.argv = script
+    try:
+        runpy.run_path(script[0], init_globals={"network": network}, run_name="__main__")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.argv = before
+    return DONE

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nicemu.core import EthtoolDump, Latch, Nic, Timer
+from nicemu.core import EthtoolDump, Latch, Nic, RingView, Timer
 from nicemu.devices.e1000_tables import RULES, TABLES
 from nicemu.eeprom import MicrowireEeprom, with_checksum
 from nicemu.engine import lib
@@ -461,7 +461,18 @@ class E1000(Nic):
         if self.on_wake:
             self.on_wake(bits)
 
-    # --------------------------------------------------------------------------------------------- ethtool -d
+    # --------------------------------------------------------------------------------------------- for monitors
+
+    def rings(self) -> Mapping[str, RingView]:
+        """The receive and transmit rings of 16-byte descriptors (3.2.6, 3.4)."""
+
+        def view(letter: str) -> RingView:
+            low, high, length, head, tail = (
+                int(self.cells[self._cell[f"{letter}D{name}"]]) for name in ("BAL", "BAH", "LEN", "H", "T")
+            )
+            return RingView(high << 32 | low & ~15, length >> 4, head, tail)
+
+        return {"receive": view("R"), "transmit": view("T")}
 
     def ethtool_dump(self) -> EthtoolDump:
         """The 32 words of Linux's e1000 driver, with PHY type M88.

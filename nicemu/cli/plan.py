@@ -1,0 +1,294 @@
+"""From QEMU's network options to a network: -netdev, -device, -nic, -net, -object, -redir, -tftp, -bootp, -smb.
+
+The options are read first, whatever their order, and things are then made in this order: netdevs, the objects around
+them, what joins netdevs to hubs, cards.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from nicemu.core import Nic
+from nicemu.devices import find_class
+from nicemu.errors import ConfigurationError
+from nicemu.memory import GuestMemory
+from nicemu.network import Network, netdev_types
+from nicemu.options import COMMON, HELP_WORDS, Option, parse
+
+__all__ = ["DEVICE_OPTIONS", "Given", "Plan", "Slot", "split"]
+
+Values = dict[str, list[str]]
+
+#: What -device, -nic and -net nic take besides the options of the model.
+DEVICE_OPTIONS = (
+    Option("netdev", "netdev", "the netdev that the cable leads to", "none: no cable"),
+    Option("socket", "file", "serve the card to QEMU at this Unix socket, made with mode 0600"),
+    Option("fd", "int", "serve the card on an inherited socket, listening or connected"),
+    Option("addr", "str", "slot and function in QEMU's machine, such as 3 or 0x1f.2"),
+    Option("vectors", "int", "MSI-X vectors: accepted for QEMU's sake; no card here has MSI-X"),
+)
+DEFAULT_MODEL = "e1000"
+
+
+class Given(NamedTuple):
+    """One network option of the command line: its name, `netdev`, and its argument."""
+
+    option: str
+    text: str
+
+
+class Slot(NamedTuple):
+    """A card, and how QEMU reaches it."""
+
+    nic: Nic
+    socket: str
+    fd: int | None
+    addr: str
+
+
+class Parts(NamedTuple):
+    """An option list: the word in front (or the value of the key that stands for it), values, whether help is asked."""
+
+    word: str
+    values: Values
+    help: bool
+
+
+def split(given: Given, key: str) -> Parts:
+    """The parts of an option list in any of QEMU's forms: `user,id=n0`, `type=user,id=n0`, `{"type": "user", ...}`."""
+    if given.text.startswith("{"):
+        values = _from_json(given)
+        return Parts("".join(values.pop(key, [])), values, False)
+    options = parse(given.text)
+    values = {name: list(listed) for name, listed in options.values.items()}
+    name, equals, value = options.word.partition("=")
+    asks = options.help
+    if equals:
+        values.setdefault(name, []).insert(0, value)
+    word = "".join(values.pop(key, [])[:1]) if equals else options.word
+    if any(values.get(name, [""])[0] in HELP_WORDS for name in ("model", "driver")) or word in HELP_WORDS:
+        return Parts("" if word in HELP_WORDS else word, values, True)
+    return Parts(word, values, asks)
+
+
+def _from_json(given: Given) -> Values:
+    try:
+        tree = json.loads(given.text)
+    except ValueError as error:
+        raise ConfigurationError(f"-{given.option} {given.text}: {error}") from None
+    return dict(_flat("", tree))
+
+
+def _flat(prefix: str, tree: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{name}.", value)
+            continue
+        listed = value if isinstance(value, list) else [value]
+        texts = [str(v.get("str", v)) if isinstance(v, dict) else v for v in listed]
+        yield prefix + name, [("on" if v else "off") if isinstance(v, bool) else str(v) for v in texts]
+
+
+@dataclass
+class Entry:
+    """Something to make: its type or model, and its options."""
+
+    kind: str
+    values: Values = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its id, if it was given one."""
+        return "".join(self.values.get("id", [])[:1])
+
+
+class Plan:
+    """What a command line asks for."""
+
+    def __init__(self, given: Sequence[Given]) -> None:
+        self.netdevs: list[Entry] = []
+        self.objects: list[Entry] = []
+        self.joints: list[Entry] = []
+        self.devices: list[Entry] = []
+        self.warnings: list[str] = []
+        self._ports: dict[str, int] = {}
+        readers = {
+            "netdev": self._read_netdev,
+            "object": self._read_object,
+            "device": self._read_device,
+            "nic": self._read_nic,
+            "net": self._read_net,
+        }
+        for option in given:
+            if option.option in readers:
+                readers[option.option](option)
+        self._legacy = [option for option in given if option.option not in readers]
+
+    # ------------------------------------------------------------------ reading
+
+    def _read_netdev(self, given: Given) -> None:
+        kind, values, _ = split(given, "type")
+        entry = Entry(kind, values)
+        self._name(entry)
+        (self.joints if kind == "hubport" else self.netdevs).append(entry)
+
+    def _name(self, entry: Entry) -> str:
+        """The id of a netdev, made up as QEMU does where none was given: `user.0`."""
+        if not entry.name:
+            taken = {e.name for e in (*self.netdevs, *self.joints)}
+            entry.values["id"] = [next(n for i in range(len(taken) + 1) if (n := f"{entry.kind}.{i}") not in taken)]
+        return entry.name
+
+    def _read_object(self, given: Given) -> None:
+        kind, values, _ = split(given, "qom-type")
+        self.objects.append(Entry(kind, values))
+
+    def _read_device(self, given: Given) -> None:
+        model, values, _ = split(given, "driver")
+        self.devices.append(Entry(model, values))
+
+    def _read_nic(self, given: Given) -> None:
+        """-nic: a netdev and its card in one."""
+        kind, values, _ = split(given, "type")
+        if kind == "none":
+            return
+        card = self._card(values)
+        wire = Entry(kind or "user")
+        types = {t.name: t for t in netdev_types()}
+        if wire.kind not in types:
+            raise ConfigurationError(f"unknown netdev type {kind!r}; expected one of: {', '.join(types)}, none")
+        known = {option.name for option in types[wire.kind].options}
+        for name in [name for name in card.values if name in known and name != "netdev"]:
+            wire.values[name] = card.values.pop(name)
+        self._name(wire)
+        (self.joints if wire.kind == "hubport" else self.netdevs).append(wire)
+        card.values["netdev"] = [wire.name]
+        self.devices.append(card)
+
+    def _card(self, values: Values) -> Entry:
+        """A card from the keys of -nic and -net nic."""
+        card = Entry("".join(values.pop("model", [DEFAULT_MODEL])), values)
+        for old, new in (("macaddr", "mac"), ("name", "id")):
+            if old in values:
+                values[new] = values.pop(old)
+        return card
+
+    def _read_net(self, given: Given) -> None:
+        """-net nic and -net TYPE: ports of a numbered VLAN, which is a hub."""
+        kind, values, _ = split(given, "type")
+        if kind == "none":
+            return
+        vlan = "".join(values.pop("vlan", ["0"]))
+        if not vlan.isdecimal():
+            raise ConfigurationError(f"vlan={vlan}; expected a number")
+        if kind == "nic":
+            card = self._card(values)
+            if "netdev" not in values:
+                values["netdev"] = [self._port(vlan)]
+            self.devices.append(card)
+            return
+        wire = Entry(kind, values)
+        if "name" in values:
+            values["id"] = values.pop("name")
+        self.netdevs.append(wire)
+        self._port(vlan, self._name(wire))
+
+    def _port(self, vlan: str, netdev: str = "") -> str:
+        number = self._ports[vlan] = self._ports.get(vlan, -1) + 1
+        joint = Entry("hubport", {"id": [f"hub{vlan}port{number}"], "hubid": [vlan]})
+        if netdev:
+            joint.values["netdev"] = [netdev]
+        self.joints.append(joint)
+        return joint.name
+
+    def _read_legacy(self, given: Given) -> None:
+        """-redir, -tftp, -bootp and -smb speak of the first user netdev."""
+        users = [entry for entry in self.netdevs if entry.kind == "user"]
+        if not users:
+            raise ConfigurationError(f"-{given.option} needs a user network; expected -net user or -netdev user")
+        if given.option == "redir":
+            users[0].values.setdefault("hostfwd", []).append(_redirection(given.text))
+        else:
+            users[0].values[{"bootp": "bootfile"}.get(given.option, given.option)] = [given.text]
+
+    def add_card(self, text: str, socket: str | None, fd: int | None) -> None:
+        """`serve MODEL`: a card at the first netdev that none has, or at a user network of its own."""
+        model, values, _ = split(Given("device", text), "driver")
+        used = {"".join(card.values.get("netdev", [])) for card in self.devices}
+        used |= {"".join(joint.values.get("netdev", [])) for joint in self.joints}
+        if "netdev" not in values:
+            idle = [entry.name for entry in (*self.netdevs, *self.joints) if entry.name not in used]
+            values["netdev"] = [idle[0] if idle else self._default()]
+        self.devices.insert(0, Entry(model, values))
+        self.place(socket, fd)
+
+    def _default(self) -> str:
+        self.netdevs.append(Entry("user"))
+        return self._name(self.netdevs[-1])
+
+    def place(self, socket: str | None, fd: int | None) -> None:
+        """--socket-path and --fd: for the one card that has no socket of its own."""
+        if socket is None and fd is None:
+            return
+        free = [card for card in self.devices if "socket" not in card.values and "fd" not in card.values]
+        if len(free) != 1 and not (free and free[0] is self.devices[0] and len(self.devices) == 1):
+            raise ConfigurationError(
+                f"--socket-path and --fd are for one card without socket=; there are {len(free)}: give each its socket="
+            )
+        free[0].values["socket" if socket is not None else "fd"] = [str(fd if socket is None else socket)]
+
+    # ------------------------------------------------------------------ making
+
+    def make(self, network: Network, memory: GuestMemory | None = None) -> list[Slot]:
+        """Makes everything in `network`; returns the cards.
+
+        memory: what the cards' DMA reaches; without one each has memory of its own, which its client maps.
+        """
+        for option in self._legacy:
+            self._read_legacy(option)
+        for entry in self.netdevs:
+            network.netdev_add(entry.kind, entry.values)
+        later = [entry for entry in self.joints if "netdev" in entry.values]
+        for entry in self.joints:
+            if entry not in later:
+                network.netdev_add(entry.kind, entry.values)
+        for entry in self.objects:
+            network.object_add(entry.kind, entry.values)
+        for entry in later:
+            network.netdev_add(entry.kind, entry.values)
+        slots = [self._make_card(network, entry, memory) for entry in self.devices]
+        idle = network.without_peer()
+        self.warnings += [f"{'card' if n in network.cards else 'netdev'} {n} has no peer" for n in idle]
+        return slots
+
+    def _make_card(self, network: Network, entry: Entry, memory: GuestMemory | None) -> Slot:
+        found = find_class(entry.kind)
+        own = {option.name: option for option in DEVICE_OPTIONS}
+        known = [*own, *(o.name for o in (*COMMON, *found.OPTIONS))]
+        wrong = [name for name in entry.values if name not in known]
+        if wrong:
+            raise ConfigurationError(f"{entry.kind} has no option {wrong[0]!r}; expected one of: {', '.join(known)}")
+        values: dict[str, Any] = {n: v if n not in own else own[n].read(v) for n, v in entry.values.items()}
+        addr = str(values.pop("addr", ""))
+        if addr and not re.fullmatch(r"(0x)?[0-9a-fA-F]{1,2}(\.[0-7])?", addr):
+            raise ConfigurationError(f"addr={addr} is no PCI slot; expected one like 3 or 0x1f.2")
+        if values.pop("vectors", None):
+            self.warnings.append(f"vectors= has no effect: {entry.kind} has no MSI-X")
+        socket, fd = str(values.pop("socket", "")), values.pop("fd", None)
+        if socket and fd is not None:
+            raise ConfigurationError(f"socket={socket} and fd={fd}: expected one of them")
+        more = {} if memory is None else {"memory": memory}
+        return Slot(network.device_add(entry.kind, values, **more), socket, fd, addr)
+
+
+def _redirection(text: str) -> str:
+    """hostfwd's form of `tcp:5555::22`."""
+    match = re.fullmatch(r"(tcp|udp|):(\d+):([^:]*):(\d+)", text)
+    if not match:
+        raise ConfigurationError(f"-redir {text}; expected [tcp|udp]:host-port:[guest-host]:guest-port")
+    protocol, host_port, guest, guest_port = match.groups()
+    return f"{protocol}::{host_port}-{guest}:{guest_port}"

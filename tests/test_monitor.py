@@ -1,0 +1,340 @@
+"""The monitor: commands as lines, as JSON, and from Python; clients that mean ill."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import Program, ask
+
+from nicemu import Network, Nic
+from nicemu.errors import ConfigurationError, SnapshotError
+from nicemu.monitor import Monitor, MonitorServer
+from nicemu.monitor.server import answer_json, answer_line
+
+
+@contextmanager
+def watched() -> Iterator[tuple[Nic, Monitor]]:
+    """A card without a cable, and its monitor."""
+    with Network() as network:
+        yield network.device_add("e1000"), Monitor(network)
+
+
+@pytest.fixture
+def monitor() -> Iterator[Monitor]:
+    """Two cards and a user network on hub 0, a card at a loopback plug that is recorded, a netdev that nobody has."""
+    with Network() as network:
+        network.netdev_add("user", {"id": "u0"})
+        network.netdev_add("hubport", {"id": "hub0port0", "hubid": 0, "netdev": "u0"})
+        network.netdev_add("hubport", {"id": "hub0port1", "hubid": 0})
+        network.netdev_add("hubport", {"id": "hub0port2", "hubid": 0})
+        network.netdev_add("loopback", {"id": "l0"})
+        network.object_add("filter-dump", {"id": "f0", "netdev": "l0", "file": "/dev/null"})
+        network.netdev_add("null", {"id": "n0"})
+        network.device_add("e1000", {"netdev": "hub0port1"})
+        network.device_add("e1000", {"netdev": "l0", "id": "lo"})
+        yield Monitor(network)
+
+
+# ------------------------------------------------------------------------------------------------- commands
+
+
+def test_info_network_is_laid_out_as_qemu_does(monitor: Monitor) -> None:
+    assert monitor.line("info network").split("\n") == [
+        "hub 0",
+        " \\ hub0port0: u0: index=0,type=user,net=10.0.2.0,restrict=off",
+        " \\ hub0port1: e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56",
+        " \\ hub0port2",
+        "n0: index=0,type=null",
+        "lo: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:57",
+        " \\ l0: index=0,type=loopback",
+        "filters:",
+        "  - f0: type=filter-dump,file=/dev/null",
+    ]
+
+
+def test_info_nic_has_registers_rings_counters_and_findings(monitor: Monitor) -> None:
+    nic = monitor.network.find_nic("lo")
+    nic.bars[0].write(0x2808, 4096)
+    nic.bars[0].write(0x2818, 7)
+    nic.bars[0].read(0, 1)
+    text = monitor.line("info nic lo").split("\n")
+    assert text[0] == "lo: model=e1000,macaddr=52:54:00:12:34:57,link=up"
+    assert any(line.startswith("  CTRL = 0x00000201 FD") for line in text)
+    assert any(line.startswith("  receive: ") and line.endswith("descriptors=256 head=0 tail=7") for line in text)
+    assert "  odd_widths 1" in text
+    assert "  e1000.access.width 1" in text
+
+
+def test_hostfwd(monitor: Monitor) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert monitor.line(f"hostfwd_add tcp:127.0.0.1:{port}-:22") == ""
+    (header, *_, rule) = monitor.line("info usernet").split("\n")
+    assert header == "Hub 0 (u0):"
+    assert f" {port} " in rule
+    assert monitor.line(f"hostfwd_remove u0 tcp:127.0.0.1:{port}") == ""
+    assert f" {port} " not in monitor.line("info usernet")
+    with pytest.raises(ConfigurationError, match="nothing is forwarded"):
+        monitor.line(f"hostfwd_remove tcp:127.0.0.1:{port}")
+    with pytest.raises(ConfigurationError, match="no user network l0; there are: u0"):
+        monitor.line("hostfwd_add l0 tcp::1-:1")
+
+
+def test_netdev_and_object_commands(monitor: Monitor) -> None:
+    monitor.line("netdev_add user,id=u1,net=10.9.0.0/24,restrict=on")
+    assert "u1: index=0,type=user,net=10.9.0.0,restrict=on" in monitor.line("info network")
+    monitor.line("object_add filter-dump,id=f1,netdev=u1,file=/dev/null")
+    assert "  - f1: type=filter-dump,file=/dev/null" in monitor.line("info network")
+    monitor.line("netdev_del u1")
+    assert "u1" not in monitor.line("info network")
+    for wrong, message in (
+        ("netdev_add user", "needs an id"),
+        ("netdev_add usr,id=x", "unknown netdev type 'usr'; expected one of: user"),
+        ("netdev_add user,id=x,foo=3", "no option 'foo'; expected one of: id, net"),
+        ("netdev_del x", "no netdev 'x'; there are: u0"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            monitor.line(wrong)
+
+
+def test_snapshots(monitor: Monitor, tmp_path: Path) -> None:
+    one, both = tmp_path / "one", tmp_path / "both"
+    nics = [card.nic for card in monitor.network.cards.values()]
+    monitor.line(f"snapshot save {both}")
+    monitor.line(f"snapshot save {one} lo")
+    before = [nic.save() for nic in nics]
+    for nic in nics:
+        nic.bars[0].write(0x0100, 0x2)
+    monitor.line(f"snapshot load {one} lo")
+    assert [nic.save() == old for nic, old in zip(nics, before, strict=True)] == [False, True]
+    monitor.line(f"snapshot load {both}")
+    assert [nic.save() for nic in nics] == before
+    broken = json.loads(both.read_bytes())
+    broken["nics"]["lo"]["model"] = "other"
+    one.write_text(json.dumps(broken))
+    nics[0].bars[0].write(0x0100, 0x2)
+    before = [nic.save() for nic in nics]
+    for text in (one.read_text(), "[]", "{", '{"nics": {}}', '{"nics": 5}'):
+        one.write_text(text)
+        with pytest.raises(SnapshotError):
+            monitor.line(f"snapshot load {one}")
+        assert [nic.save() for nic in nics] == before, "a refused snapshot changes no card"
+    with pytest.raises(FileNotFoundError):
+        monitor.line(f"snapshot save {tmp_path}/nowhere/x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["both", "one"]
+
+
+def test_dump_for_ethtool(monitor: Monitor, tmp_path: Path) -> None:
+    answer = monitor.line(f"dump ethtool lo {tmp_path}/regs")
+    assert answer == f"{tmp_path}/regs: 128 bytes, driver e1000, version 0x0102100e"
+    assert (
+        struct.unpack("=I", (tmp_path / "regs").read_bytes()[:4])[0] == monitor.network.find_nic("lo").regs.CTRL.value
+    )
+
+
+def test_python_api(monitor: Monitor) -> None:
+    monitor.execute("set_link", {"name": "lo", "up": False})
+    assert monitor.execute("query-nic", {"name": "lo"})["link"] is False
+    assert monitor.execute("query_network")["clients"][1]["peer"]["name"] == "l0"
+    monitor.execute(
+        "netdev_add", {"type": "user", "id": "u7", "hostfwd": [{"str": "tcp:127.0.0.1:0-:1"}][:0], "ipv6": False}
+    )
+    assert "u7" in monitor.network.netdevs
+
+
+# ------------------------------------------------------------------------------------------------- JSON
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ('{"execute": "set_link", "arguments": {"name": "lo", "up": false}, "id": [1]}', {"return": {}, "id": [1]}),
+        ('{"execute": "qmp_capabilities"}', {"return": {}}),
+        ('{"execute": "human-monitor-command", "arguments": {"command-line": "info findings"}}', {"return": ""}),
+        ('{"execute": "query_findings"}', {"return": {}}),
+        ("{", "invalid JSON"),
+        ("{" * 4000, "invalid JSON"),
+        ('{"a":' * 800, "invalid JSON"),
+        ("[" * 4000, "invalid JSON"),
+        ('{"execute": "netdev_add", "arguments": ' + '{"a":' * 780 + "1" + "}" * 781, "needs an id"),
+        ("[]", "expected"),
+        ("{}", "expected"),
+        ('{"execute": 5}', "expected"),
+        ('{"execute": "set_link", "arguments": 5}', "arguments must be an object"),
+        ('{"execute": "set_link", "colour": 5}', "unexpected 'colour'"),
+        ('{"execute": "set_link", "arguments": {"name": "lo"}}', "needs the argument 'up'"),
+        ('{"execute": "set_link", "arguments": {"name": "lo", "up": "on"}}', "expected a bool"),
+        ('{"execute": "set_link", "arguments": {"name": {}, "up": true}}', "expected a str"),
+        ('{"execute": "set_link", "arguments": {"nam": "lo", "up": true}}', "no argument 'nam'; expected one of: name"),
+        ('{"execute": "netdev_add", "arguments": {"type": "user"}}', "needs an id"),
+        ('{"execute": "netdev_add", "arguments": {"type": ["a", "b"], "id": {"x": [{}]}}}', "needs an id"),
+        ('{"execute": "netdev_add", "arguments": {"type": "user", "id": [1, null], "net": [[]]}}', ""),
+        ('{"execute": "netdev_add", "arguments": {"type": "null", "id": 7}}', {"return": {}}),
+        ('{"execute": "launch"}', "The command launch has not been found"),
+        ('{"execute": "human-monitor-command"}', "needs the argument 'command-line'"),
+        ('{"execute": "human-monitor-command", "arguments": {"command-line": "foo"}}', "unknown command 'foo'"),
+    ],
+)
+def test_json(monitor: Monitor, line: str, answer: Any) -> None:
+    given = json.loads(answer_json(monitor, line))
+    if isinstance(answer, dict):
+        assert given == answer
+    else:
+        assert answer in given["error"]["desc"]
+
+
+def test_json_describes_itself(monitor: Monitor) -> None:
+    names = [c["name"] for c in json.loads(answer_json(monitor, '{"execute": "query-commands"}'))["return"]]
+    assert {"query-network", "netdev_add", "human-monitor-command"} <= set(names)
+    assert "qemu" in json.loads(answer_json(monitor, '{"execute": "query-version"}'))["return"]
+
+
+def test_qmp_socket(tmp_path: Path) -> None:
+    path = tmp_path / "qmp"
+    with (
+        watched() as (nic, monitor),
+        MonitorServer(monitor, path, json_only=True),
+        socket.socket(socket.AF_UNIX) as client,
+    ):
+        client.connect(str(path))
+        client.settimeout(5)
+
+        def say(line: str) -> Any:
+            client.sendall(line.encode() + b"\n" if line else b"")
+            for _ in range(5):
+                nic.loop.turn(0.01)
+            return json.loads(client.recv(65536))
+
+        assert say("")["QMP"]["capabilities"] == []
+        assert say('{"execute": "query-version"}')["error"]["class"] == "CommandNotFound"
+        assert say('{"execute": "qmp_capabilities"}') == {"return": {}}
+        assert say('{"execute": "query-version"}')["return"]["qemu"]["major"] == 0
+        assert "error" in say("info network")
+
+
+# ------------------------------------------------------------------------------------------------- sockets
+
+
+@pytest.fixture
+def started() -> Iterator[list[Program]]:
+    programs: list[Program] = []
+    yield programs
+    for program in programs:
+        program.kill()
+
+
+def test_monitor(tmp_path: Path, started: list[Program]) -> None:
+    path = tmp_path / "monitor"
+    program = Program(tmp_path, "--monitor", str(path), netdev="loopback")
+    started.append(program)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    card = "e1000.0: index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:56"
+    wire = " \\ loopback.0: index=0,type=loopback"
+    assert ask(path, "info network") == [card, wire, "OK"]
+    down = f"{card},link=down"
+    assert ask(path, "set_link off", "info network", "set_link e1000.0 on") == ["OK", down, wire, "OK", "OK"]
+    assert ask(path, "set_link loopback.0 off", "info network")[1] == down
+    assert any(line.startswith("set_link [NAME] on|off ") for line in ask(path, "help"))
+    assert any(line.startswith("  CTRL = ") for line in ask(path, "info nic"))
+    assert "port_sent_frames 0" in ask(path, "info counters e1000.0")
+    assert ask(path, "info findings") == ["OK"]
+    assert ask(path, "quit") == ["OK"]
+    program.ended()
+    assert not path.exists()
+    assert not program.path.exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["", "frobnicate", "info", "info weather", "set_link", "set_link maybe", "set_link x on", "info nic a b"]
+)
+def test_monitor_answers_errors(command: str) -> None:
+    with watched() as (_, monitor):
+        answer = answer_line(monitor, command)
+        assert answer.startswith("ERR ")
+        assert "\n" not in answer
+
+
+def test_monitor_shows_findings() -> None:
+    with watched() as (nic, monitor):
+        nic.bars[0].read(0, 1)
+        assert answer_line(monitor, "info findings") == "e1000.access.width 1\nOK"
+
+
+def test_monitor_survives_its_clients(tmp_path: Path) -> None:
+    """Half lines, endless lines, silent readers and hang-ups end a connection at most."""
+    path = tmp_path / "monitor"
+    with watched() as (nic, monitor), MonitorServer(monitor, path):
+
+        def turn() -> None:
+            for _ in range(20):
+                nic.loop.turn(0.001)
+
+        def connect() -> socket.socket:
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(str(path))
+            connection.settimeout(0.5)
+            return connection
+
+        with connect() as half, connect() as other:
+            half.sendall(b"info net")
+            other.sendall(b"help\nhelp\n")
+            turn()
+            assert other.recv(65536).count(b"\nOK\n") == 2
+            half.sendall(b"work\n")
+            turn()
+            assert half.recv(65536).endswith(b"OK\n")
+        with connect() as endless:
+            endless.sendall(b"x" * 5000)
+            turn()
+            assert endless.recv(10) == b""
+        with connect() as silent:
+            silent.setblocking(False)
+            for _ in range(2000):
+                try:
+                    silent.sendall(b"info nic\n" * 20)
+                except (BlockingIOError, BrokenPipeError):
+                    break
+                turn()
+            turn()
+        crowd = []
+        for _ in range(20):
+            crowd.append(connect())
+            turn()
+        assert crowd[-1].recv(1) == b"", "more than sixteen at a time are turned away"
+        for connection in crowd:
+            connection.close()
+        turn()
+        with connect() as last:
+            last.sendall(b"info findings\n")
+            turn()
+            assert last.recv(100) == b"OK\n"
+    assert not path.exists()
+
+
+def test_monitor_replaces_a_dead_socket(tmp_path: Path) -> None:
+    path = tmp_path / "monitor"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with watched() as (_, monitor), MonitorServer(monitor, path):
+        with pytest.raises(OSError, match="another program listens"):
+            MonitorServer(monitor, path)
+        assert path.exists()
+
+
+def test_monitor_leaves_no_descriptors(tmp_path: Path) -> None:
+    with watched() as (nic, monitor):
+        before = len(os.listdir("/proc/self/fd"))
+        with MonitorServer(monitor, tmp_path / "monitor"), socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(tmp_path / "monitor"))
+            nic.loop.turn(0.01)
+        assert len(os.listdir("/proc/self/fd")) == before
