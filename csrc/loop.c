@@ -24,6 +24,7 @@ typedef struct python_source {
 
 struct nic_loop {
     int epoll;
+    pid_t process;         /* that made it: a forked child shares the epoll set, and must leave it alone */
     nic_source timer;      /* timerfd for fileno(), fd -1 until it is asked for */
     uint64_t timer_set_to; /* monotonic ns, NIC_NEVER: disarmed */
     bool wake, stop;
@@ -50,6 +51,7 @@ nic_loop *nic_loop_new(void)
         return NULL;
     loop->timer.fd = -1;
     loop->timer_set_to = NIC_NEVER;
+    loop->process = getpid();
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll < 0) {
         free(loop);
@@ -142,6 +144,8 @@ void nic_loop_remove_wire(nic_loop *loop, nic_backend *backend)
 
 static int control(nic_loop *loop, int operation, nic_source *source)
 {
+    if (loop->process != getpid())
+        return 0;
     struct epoll_event event = {.events = source->events, .data.ptr = source};
     return epoll_ctl(loop->epoll, operation, source->fd, &event) ? errno : 0;
 }

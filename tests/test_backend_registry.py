@@ -15,6 +15,8 @@ from nicemu.errors import ConfigurationError
 NEEDED: dict[str, Callable[[], dict[str, object]]] = {
     "stream": lambda: {"fd": socket.socketpair()[0]},
     "dgram": lambda: {"fd": socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0]},
+    "socket": lambda: {"fd": socket.socketpair()[0]},
+    "l2tpv3": lambda: {"src": "127.0.0.1", "dst": "127.0.0.1", "udp": True, "srcport": 0, "dstport": 9, "txsession": 1},
 }
 #: Types that need an interface of the kernel: conformance/test_tap.py makes them.
 PRIVILEGED = {"tap", "bridge"}
@@ -22,7 +24,7 @@ PRIVILEGED = {"tap", "bridge"}
 
 def test_every_type_is_listed_with_options_that_it_takes() -> None:
     names = [kind.name for kind in available()]
-    assert names == ["user", "tap", "bridge", "stream", "dgram", "loopback", "null"]
+    assert names == ["user", "tap", "bridge", "stream", "dgram", "socket", "l2tpv3", "loopback", "null"]
     for kind in available():
         assert kind.description
         assert all(option.doc and option.kind for option in kind.options)
@@ -70,7 +72,7 @@ def test_a_comma_in_a_value_is_written_twice() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "unknown backend ''; expected one of: user, tap, bridge, stream, dgram, loopback, null"),
+        ("", "unknown backend ''; expected one of: user, tap, bridge, stream, dgram, socket, l2tpv3, loopback, null"),
         ("taps", "expected one of: user"),
         ("user,nett=1", "no option 'nett'; expected one of: id, net, host"),
         ("null,net=1", "backend null has no option 'net'; expected one of: id"),

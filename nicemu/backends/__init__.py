@@ -12,10 +12,12 @@ from __future__ import annotations
 from nicemu.backends.base import Backend, BackendType, Counters, Wrapper, WrapperType
 from nicemu.backends.dgram import Dgram
 from nicemu.backends.faults import FaultCounters, Faults
+from nicemu.backends.l2tpv3 import L2tpv3, L2tpv3Counters
 from nicemu.backends.pcap import Pcap
 from nicemu.backends.python import PythonBackend
 from nicemu.backends.rate import Rate, RateCounters
 from nicemu.backends.registry import available, create, parse, wrap, wrappers
+from nicemu.backends.socket_netdev import SocketDgram, SocketStream, make_socket
 from nicemu.backends.stream import Stream, StreamCounters
 from nicemu.backends.tap import Bridge, Tap
 from nicemu.backends.tee import Tee
@@ -32,6 +34,8 @@ __all__ = [
     "Faults",
     "Hub",
     "HubPort",
+    "L2tpv3",
+    "L2tpv3Counters",
     "Loopback",
     "Null",
     "Pair",
@@ -39,6 +43,8 @@ __all__ = [
     "PythonBackend",
     "Rate",
     "RateCounters",
+    "SocketDgram",
+    "SocketStream",
     "Stream",
     "StreamCounters",
     "Tap",
@@ -49,6 +55,7 @@ __all__ = [
     "WrapperType",
     "available",
     "create",
+    "make_socket",
     "parse",
     "wrap",
     "wrappers",

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nicemu.backends import dgram, faults, pcap, rate, stream, tap, tee, user, wires
+from nicemu.backends import dgram, faults, l2tpv3, pcap, rate, socket_netdev, stream, tap, tee, user, wires
 from nicemu.backends.base import OVERFLOW, Backend, BackendType, Kind, WrapperType, drops
 from nicemu.errors import ConfigurationError
 from nicemu.options import parse as split
 
 __all__ = ["available", "create", "keywords", "parse", "wrap", "wrappers"]
 
-_TYPES = {t.name: t for t in (*user.TYPES, *tap.TYPES, *stream.TYPES, *dgram.TYPES, *wires.TYPES)}
+_TYPES = {
+    t.name: t
+    for t in (
+        *user.TYPES,
+        *tap.TYPES,
+        *stream.TYPES,
+        *dgram.TYPES,
+        *socket_netdev.TYPES,
+        *l2tpv3.TYPES,
+        *wires.TYPES,
+    )
+}
 _WRAPPERS = {t.name: t for t in (*pcap.WRAPPERS, *faults.WRAPPERS, *rate.WRAPPERS, *tee.WRAPPERS)}
 
 
