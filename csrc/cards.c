@@ -2,5 +2,6 @@
 #include "nic.h"
 
 extern const nic_card e1000_card;
+extern const nic_card yukon2_card;
 
-const nic_card *const nic_cards[] = {&e1000_card, NULL};
+const nic_card *const nic_cards[] = {&e1000_card, &yukon2_card, NULL};

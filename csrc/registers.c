@@ -149,10 +149,18 @@ static void check_access(nic_device *device, uint32_t space, uint64_t offset, ui
     }
 }
 
-static void found_nothing(nic_device *device, uint64_t offset, uint32_t size)
+/* Where an access reaches no register: counted once for all of the hole that it meets, which is returned in bytes. */
+static uint32_t found_nothing(nic_device *device, uint32_t space, const nic_slot *slots, uint64_t offset, uint32_t size)
 {
-    device->counters.unmapped_accesses++;
-    nic_find_general(device, NIC_GENERAL_UNMAPPED, offset, size);
+    const nic_space *s = &device->model->spaces[space];
+    uint32_t part = s->whole ? 4 - (offset & 3) : 1, most = size < 4 ? size : 4;
+    while (part < most && !slot_at(s, slots, offset + part)->row)
+        part++;
+    if (space != NIC_SPACE_CONFIG) {
+        device->counters.unmapped_accesses++;
+        nic_find_general(device, NIC_GENERAL_UNMAPPED, offset, size);
+    }
+    return part;
 }
 
 /* A disabled BAR does not answer: reads are all ones, writes vanish (PCI Local Bus 3.0, 6.2.2). */
@@ -181,7 +189,7 @@ static inline uint64_t read_registers(nic_device *device, uint32_t space, uint64
     uint64_t result = 0;
     for (uint32_t done = 0; done < size;) {
         const nic_slot *slot = slot_at(s, slots, offset + done);
-        uint32_t part = s->whole ? 4 - ((offset + done) & 3) : 1, value = s->unmapped * 0x01010101u;
+        uint32_t part, value = s->unmapped * 0x01010101u;
         if (slot->row) {
             const nic_row *row = &model->rows[slot->row - 1];
             uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
@@ -190,8 +198,7 @@ static inline uint64_t read_registers(nic_device *device, uint32_t space, uint64
             nic_access access = {.offset = offset, .size = size, .index = slot->index, .enable = enable};
             value = row_read(device, row, &access) >> (8 * first) & ones(part);
         } else {
-            if (space != NIC_SPACE_CONFIG)
-                found_nothing(device, offset + done, size);
+            part = found_nothing(device, space, slots, offset + done, size - done);
         }
         part = part < size - done ? part : size - done;
         result |= (uint64_t)(value & ones(part)) << (8 * done);
@@ -225,8 +232,8 @@ static inline void write_registers(nic_device *device, uint32_t space, uint64_t 
     const nic_space *s = &model->spaces[space];
     for (uint32_t done = 0; done < size;) {
         /* The page is read anew: a spanning write may change it on its way. */
-        const nic_slot *slot = slot_at(s, s->write[device->page[space]], offset + done);
-        uint32_t part = s->whole ? 4 - ((offset + done) & 3) : 1;
+        const nic_slot *slots = s->write[device->page[space]], *slot = slot_at(s, slots, offset + done);
+        uint32_t part;
         if (slot->row) {
             const nic_row *row = &model->rows[slot->row - 1];
             uint32_t first = slot->byte + ((offset + done) & ((1u << s->granule) - 1));
@@ -236,8 +243,7 @@ static inline void write_registers(nic_device *device, uint32_t space, uint64_t 
                                                     .enable = ones(part) << (8 * first),
                                                     .value = (uint32_t)(value >> (8 * done)) << (8 * first)});
         } else {
-            if (space != NIC_SPACE_CONFIG)
-                found_nothing(device, offset + done, size);
+            part = found_nothing(device, space, slots, offset + done, size - done);
         }
         done += part;
     }

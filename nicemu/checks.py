@@ -200,6 +200,8 @@ def check_access(model: str) -> str:
                 lib.nic_write(bare.handle, space, where, value, register.size)
                 stored = (old & ~rules["write"]) | (value & rules["write"])
                 stored = (stored | (value & rules["w1s"])) & ~(value & rules["w1c"])
+                low, high = value & register.pairs, value & register.pairs << 1
+                stored = (stored | low | high) & ~(low << 1) & ~(high >> 1)
                 found = int(bare.cells[cell + index])
                 expect(found == stored, f"{name}: {value:#x} over {old:#x} stored {found:#x}; expected {stored:#x}")
                 bare.cells[cell + index] = old

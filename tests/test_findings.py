@@ -98,7 +98,7 @@ def test_unmapped(rig: Rig) -> None:
     space, register = rig.register(lambda r: r.direction == "rw")
     taken = {o for r, o in space.table.placements()}
     hole = next(o for o in range(0, space.size, 4) if o not in taken and o - 1 not in taken)
-    space.read(register.offset, 4)
+    space.read(register.offset, register.size)
     assert f"{rig.card}.access.unmapped" not in ids(rig)
     space.read(hole, 4)
     space.write(hole, 0, 4)

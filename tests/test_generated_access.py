@@ -73,6 +73,11 @@ def law_write(register: Register, table: Table, old: int, value: int, enable: in
             old |= value & bits
         if access.w1c:
             old &= ~(value & bits)
+        if access.pair:
+            for own, other in ((f.bit, f.bit + 1), (f.bit + 1, f.bit)):
+                if value & enable & 1 << own:
+                    old |= 1 << own if not value & enable & 1 << other else 0
+                    old &= ~(1 << other)
     return old
 
 

@@ -243,7 +243,7 @@ def test_cards_share_a_loop(model: str, loop: Loop) -> None:
 
 def test_as_many_cards_as_a_loop_has_room_for(model: str, loop: Loop) -> None:
     cards = [nicemu.create(model, loop=loop) for _ in range(256)]
-    with pytest.raises(NicemuError, match="cannot add e1000 to the loop"):
+    with pytest.raises(NicemuError, match=f"cannot add {model} to the loop"):
         nicemu.create(model, loop=loop)
     cards.pop().close()
     cards.append(nicemu.create(model, loop=loop))

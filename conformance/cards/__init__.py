@@ -91,10 +91,13 @@ def life() -> tuple[Check, ...]:
     )
 
 
-def on_a_raw_wire(jumbo: int | None) -> tuple[Check, ...]:
-    """What the user network does not carry: VLANs, and frames up to the MTU of ``jumbo`` if the card has them."""
+def on_a_raw_wire(jumbo: int | None, vlan: tuple[str, ...] = ()) -> tuple[Check, ...]:
+    """What the user network does not carry: VLANs, and frames up to the MTU of ``jumbo`` if the card has them.
+
+    ``vlan`` names what the driver does not offer: ``no-tagging``, ``no-filter``.
+    """
     return (
-        Check("VLAN", "vlan", station=True),
+        Check("VLAN", "vlan", vlan, station=True),
         *([] if jumbo is None else [Check(f"MTU {jumbo}", "jumbo", (str(jumbo),), station=True)]),
         Check("kernel log, raw wire", "kernel-log", station=True),
     )

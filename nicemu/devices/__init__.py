@@ -32,6 +32,14 @@ MODELS: Mapping[str, ModelInfo] = {
     "e1000": ModelInfo(
         "e1000", "Intel 82540EM Gigabit Ethernet", "PCI", "nicemu.devices.e1000", "E1000", ("e1000-82540em",)
     ),
+    "yukon2": ModelInfo(
+        "yukon2",
+        "Marvell 88E8057 (Yukon Ultra 2) Gigabit Ethernet",
+        "PCIe",
+        "nicemu.devices.yukon2",
+        "Yukon2",
+        ("sky2", "88e8057"),
+    ),
 }
 
 

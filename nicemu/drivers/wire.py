@@ -222,9 +222,8 @@ def parse(frame: bytes) -> Packet | None:
         source, destination = IPv6Address(frame[at + 8 : at + 24]), IPv6Address(frame[at + 24 : at + 40])
     else:
         return None
-    header = (
-        8 if protocol == UDP else 4 * (frame[transport + 12] >> 4) if protocol == TCP and end > transport + 12 else 0
-    )
+    there = min(end, len(frame)) > transport + 12
+    header = 8 if protocol == UDP else 4 * (frame[transport + 12] >> 4) if protocol == TCP and there else 0
     if not at + 20 <= transport <= transport + header <= end <= len(frame):
         return None
     return Packet(at, transport, transport + header, end, protocol, source, destination)

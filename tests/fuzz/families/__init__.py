@@ -6,11 +6,12 @@ from nicemu.devices import find_class, models
 
 from .base import Family
 from .e1000 import E1000
+from .yukon2 import Yukon2
 
 __all__ = ["FAMILIES", "Family", "family_of"]
 
 #: By the name of the C datapath (`Nic.CARD`).
-FAMILIES: dict[str, Family] = {"e1000": E1000()}
+FAMILIES: dict[str, Family] = {"e1000": E1000(), "yukon2": Yukon2()}
 
 
 def family_of(model: str) -> Family:
