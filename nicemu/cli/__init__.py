@@ -140,7 +140,9 @@ def _add_run(commands: Any) -> None:
         nargs="*",
         help="a Python program that drives the cards, and its arguments; it finds the network as `network`",
     )
-    run.add_argument("-m", metavar="SIZE", type=_size, default="16M", help="memory of the cards (default: 16M)")
+    run.add_argument(
+        "-m", metavar="SIZE", type=_size, default="16M", help="memory that each card has for itself (default: 16M)"
+    )
     _add_network(run)
     run.set_defaults(command=_run)
 

@@ -243,10 +243,10 @@ class Plan:
 
     # ------------------------------------------------------------------ making
 
-    def make(self, network: Network, memory: GuestMemory | None = None) -> list[Slot]:
+    def make(self, network: Network, memory: int = 0) -> list[Slot]:
         """Makes everything in `network`; returns the cards.
 
-        memory: what the cards' DMA reaches; without one each has memory of its own, which its client maps.
+        memory: bytes of memory that each card has for itself; 0: none, for its client maps its own.
         """
         for option in self._legacy:
             self._read_legacy(option)
@@ -265,7 +265,7 @@ class Plan:
         self.warnings += [f"{'card' if n in network.cards else 'netdev'} {n} has no peer" for n in idle]
         return slots
 
-    def _make_card(self, network: Network, entry: Entry, memory: GuestMemory | None) -> Slot:
+    def _make_card(self, network: Network, entry: Entry, memory: int) -> Slot:
         found = find_class(entry.kind)
         own = {option.name: option for option in DEVICE_OPTIONS}
         known = [*own, *(o.name for o in (*COMMON, *found.OPTIONS))]
@@ -281,7 +281,7 @@ class Plan:
         socket, fd = str(values.pop("socket", "")), values.pop("fd", None)
         if socket and fd is not None:
             raise ConfigurationError(f"socket={socket} and fd={fd}: expected one of them")
-        more = {} if memory is None else {"memory": memory}
+        more = {"memory": GuestMemory(memory)} if memory else {}
         return Slot(network.device_add(entry.kind, values, **more), socket, fd, addr)
 
 

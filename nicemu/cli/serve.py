@@ -64,14 +64,12 @@ def _helped(arguments: argparse.Namespace) -> bool:
 
 def _live(arguments: argparse.Namespace, plan: Plan, stack: ExitStack) -> int:
     from nicemu.loop import Loop
-    from nicemu.memory import GuestMemory
     from nicemu.network import Network
 
     loop = Loop()
     stopper = stack.enter_context(Stopper(loop))
     network = stack.enter_context(Network(loop))
-    size = getattr(arguments, "m", None)
-    slots = plan.make(network, GuestMemory(size) if size else None)
+    slots = plan.make(network, getattr(arguments, "m", 0))
     if arguments.pcap:
         _capture(network, arguments.pcap)
     _add_monitors(arguments, network, stopper, stack)
