@@ -15,9 +15,11 @@
 #include "backends.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -508,6 +510,58 @@ int nic_user_hostfwd_remove(nic_backend *backend, bool udp, uint32_t host, uint1
         return ENOENT;
     cb_notify(stack);
     return 0;
+}
+
+/* Where the path does not fit, length is 0. */
+static struct sockaddr_un unix_address(const char *path, socklen_t *length)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t size = strlen(path) + 1;
+    *length = size <= sizeof(address.sun_path) ? (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size) : 0;
+    if (*length)
+        memcpy(address.sun_path, path, size);
+    return address;
+}
+
+static bool forwards_unix(const user *stack) { return stack->lib->config_version >= 4 && stack->lib->add_hostxfwd; }
+
+int nic_user_hostfwd_unix(nic_backend *backend, const char *path, uint32_t guest, uint16_t guest_port)
+{
+    user *stack = (user *)backend;
+    socklen_t length;
+    struct sockaddr_un host = unix_address(path, &length);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(guest_port), .sin_addr = address4(guest)};
+    if (!forwards_unix(stack))
+        return ENOSYS;
+    if (!length)
+        return ENAMETOOLONG;
+    errno = 0;
+    if (stack->lib->add_hostxfwd(stack->slirp, (struct sockaddr *)&host, length, (struct sockaddr *)&to, sizeof(to), 0))
+        return errno ? errno : EINVAL;
+    cb_notify(stack);
+    return 0;
+}
+
+int nic_user_hostfwd_unix_remove(nic_backend *backend, const char *path)
+{
+    user *stack = (user *)backend;
+    socklen_t length;
+    struct sockaddr_un host = unix_address(path, &length);
+    if (!forwards_unix(stack) || !length ||
+        stack->lib->remove_hostxfwd(stack->slirp, (struct sockaddr *)&host, length, 0))
+        return ENOENT;
+    cb_notify(stack);
+    return 0;
+}
+
+int nic_user_guestfwd(nic_backend *backend, uint32_t server, uint16_t port, const char *target, bool command)
+{
+    user *stack = (user *)backend;
+    int (*add)(Slirp *, const char *, struct in_addr *, int) = command ? stack->lib->add_exec : stack->lib->add_unix;
+    struct in_addr address = address4(server);
+    if (!add)
+        return ENOSYS;
+    return add(stack->slirp, target, &address, port) ? EADDRINUSE : 0;
 }
 
 size_t nic_user_info(nic_backend *backend, char *text, size_t size)

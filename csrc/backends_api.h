@@ -145,6 +145,12 @@ nic_backend *nic_user_new(const nic_user_config *config, int *error);
 int nic_user_hostfwd_add(nic_backend *backend, bool udp, uint32_t host, uint16_t host_port, uint32_t guest,
                          uint16_t guest_port); /* 0 or what bind says */
 int nic_user_hostfwd_remove(nic_backend *backend, bool udp, uint32_t host, uint16_t host_port); /* 0 or ENOENT */
+/* The same with a Unix socket as the host's side; ENOSYS: libslirp is older than 4.7. */
+int nic_user_hostfwd_unix(nic_backend *backend, const char *path, uint32_t guest, uint16_t guest_port);
+int nic_user_hostfwd_unix_remove(nic_backend *backend, const char *path);
+/* Connections of the guest to server:port open the Unix socket `target`, or run it as a command: 0, ENOSYS, or EADDRINUSE
+ * (the place is taken, or not in the network). */
+int nic_user_guestfwd(nic_backend *backend, uint32_t server, uint16_t port, const char *target, bool command);
 size_t nic_user_info(nic_backend *backend, char *text, size_t size); /* bytes of the whole text, without the NUL */
 const nic_user_counters *nic_user_get_counters(const nic_backend *backend);
 

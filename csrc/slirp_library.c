@@ -48,6 +48,19 @@ static bool resolve(void *handle)
         }
         memcpy(wanted[i].to, &symbol, sizeof(symbol)); /* POSIX: a function's address fits a void pointer */
     }
+    const struct {
+        const char *name;
+        void *to;
+    } newer[] = {
+        {"slirp_add_hostxfwd", &library.add_hostxfwd},
+        {"slirp_remove_hostxfwd", &library.remove_hostxfwd},
+        {"slirp_add_exec", &library.add_exec},
+        {"slirp_add_unix", &library.add_unix},
+    };
+    for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++) {
+        void *symbol = dlsym(handle, newer[i].name);
+        memcpy(newer[i].to, &symbol, sizeof(symbol));
+    }
     library.config_version = known_config_version(version_string());
     library.version = version_string();
     return true;

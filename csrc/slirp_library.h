@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 typedef struct Slirp Slirp;
@@ -71,6 +72,12 @@ typedef struct slirp_library {
     int (*add_hostfwd)(Slirp *slirp, int is_udp, struct in_addr host, int host_port, struct in_addr guest,
                        int guest_port);
     int (*remove_hostfwd)(Slirp *slirp, int is_udp, struct in_addr host, int host_port);
+    /* From 4.5 and 4.2 on; NULL in older libraries.  hostxfwd of Unix sockets came with 4.7. */
+    int (*add_hostxfwd)(Slirp *slirp, const struct sockaddr *host, socklen_t host_length, const struct sockaddr *guest,
+                        socklen_t guest_length, int flags);
+    int (*remove_hostxfwd)(Slirp *slirp, const struct sockaddr *host, socklen_t host_length, int flags);
+    int (*add_exec)(Slirp *slirp, const char *command, struct in_addr *server, int port);
+    int (*add_unix)(Slirp *slirp, const char *path, struct in_addr *server, int port);
     char *(*connection_info)(Slirp *slirp);
     void (*free_text)(void *text); /* what connection_info returned */
 } slirp_library;

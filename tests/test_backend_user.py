@@ -20,7 +20,8 @@ import pytest
 from backend_station import DNS, GATEWAY, GUEST, MAC, Connection, Station
 
 from nicemu.backends import User
-from nicemu.backends.user import HostForward, library_version
+from nicemu.backends.forwarding import HostForward
+from nicemu.backends.user import library_version
 from nicemu.errors import BackendError, ConfigurationError
 
 ACK, RST, PSH, FIN = dpkt.tcp.TH_ACK, dpkt.tcp.TH_RST, dpkt.tcp.TH_PUSH, dpkt.tcp.TH_FIN
@@ -576,3 +577,133 @@ def test_a_missing_library_is_an_error_that_names_the_package(tmp_path: Path, co
     assert out.stdout.startswith("BackendError backend user needs libslirp")
     assert reason in out.stdout
     assert "libslirp0 (Debian, Ubuntu)" in out.stdout
+
+
+# ---------------------------------------------------------------------- Unix sockets, guestfwd, SMB
+
+
+def test_a_unix_socket_leads_to_the_guest(station: Station, user: User, tmp_path: Path) -> None:
+    path = tmp_path / "guest.sock"
+    station.arp()
+    user.hostfwd_add(f"unix:{path}-:22")
+    assert path.stat().st_mode & 0o777 == 0o600
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(path))
+        connection = Connection(station, 22, GATEWAY, 0)
+        connection.until(lambda: connection.acknowledged)
+        connection.transmit(dpkt.tcp.TH_SYN | ACK)
+        client.sendall(b"hello, guest")
+        connection.until(lambda: connection.received == b"hello, guest")
+        connection.send(b"hello, host")
+        assert client.recv(100) == b"hello, host"
+    user.hostfwd_remove(f"unix:{path}")
+    assert not path.exists()
+    with pytest.raises(ConfigurationError, match="nothing is forwarded"):
+        user.hostfwd_remove(f"unix:{path}")
+
+
+def test_unix_sockets_go_with_the_backend(tmp_path: Path) -> None:
+    path = tmp_path / "a-b.sock"
+    with User(hostfwd=[f"unix:{path}-:22"]) as user:
+        assert path.exists()
+        with pytest.raises(BackendError, match="Address already in use"):
+            user.hostfwd_add(f"unix:{path}-:23")
+    assert not path.exists()
+
+
+SERVER = bytes([10, 0, 2, 100])
+
+
+def talk(rule: str, said: bytes, answer: bytes, address: bytes = SERVER, port: int = 80, **options: object) -> None:
+    """A guest connects to the place of a rule, says something, and is answered."""
+    with User(guestfwd=[rule] if rule else [], **options) as user:  # type: ignore[arg-type]
+        station = Station(user)
+        station.arp()
+        connection = Connection(station, 41005, address, port).connect()
+        connection.send(said)
+        connection.until(lambda: connection.received == answer)
+        connection.transmit(ACK | FIN)
+        connection.until(lambda: connection.finished or connection.reset)
+        station.close()
+
+
+def test_guestfwd_to_a_command() -> None:
+    talk("tcp:10.0.2.100:80-cmd:sed -u 's/guest/host/'", b"the guest\n", b"the host\n", restrict=True)
+
+
+def test_guestfwd_to_a_unix_socket(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        threading.Thread(target=answer_once, args=(server,)).start()
+        talk(f"tcp:10.0.2.100:80-unix:{tmp_path}/s", b"question", b"[question]")
+
+
+def test_guestfwd_to_a_tcp_server() -> None:
+    with listener() as server:
+        thread = threading.Thread(target=answer_once, args=(server,))
+        thread.start()
+        place = server.getsockname()[1]
+        talk(f"tcp::80-tcp:127.0.0.1:{place}", b"question", b"[question]", address=bytes([10, 0, 2, 4]))
+        thread.join()
+
+
+def answer_once(server: socket.socket) -> None:
+    peer, _ = server.accept()
+    with peer:
+        peer.sendall(b"[" + peer.recv(100) + b"]")
+        peer.recv(100)
+
+
+@pytest.mark.parametrize("port", [139, 445])
+def test_smb_starts_smbd_with_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    """A stand-in for smbd shows what it is told."""
+    smbd = tmp_path / "smbd"
+    smbd.write_text('#!/bin/sh\nread line\ngrep "^path" "$4"\n')
+    smbd.chmod(0o755)
+    monkeypatch.setattr("nicemu.backends.smb.PLACES", (str(tmp_path), os.environ["PATH"]))
+    place = bytes([10, 0, 2, 50])
+    talk("", b"SMB\n", f"path = {tmp_path}\n".encode(), address=place, port=port, smb=tmp_path, smbserver="10.0.2.50")
+
+
+def test_smb_without_smbd_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nicemu.backends.smb.PLACES", (str(tmp_path),))
+    with pytest.raises(BackendError, match="needs smbd; install package samba"):
+        User(smb=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hostfwd": ["unix:/x"]}, "expected unix:path-"),
+        ({"hostfwd": [f"unix:/{'x' * 200}-:22"]}, "1 to 107 bytes"),
+        ({"hostfwd": ["unix:/x-:0"]}, "'0' is not a port"),
+        ({"guestfwd": ["udp:10.0.2.100:80-cmd:x"]}, "guestfwd=udp.* is not a rule; expected tcp:"),
+        ({"guestfwd": ["tcp:10.0.2.100:80-file:x"]}, "expected tcp:.*-cmd:COMMAND, -unix:PATH or -tcp:HOST:PORT"),
+        ({"guestfwd": ["tcp:10.0.3.100:80-cmd:x"]}, "guestfwd=10.0.3.100; expected a free address in net=10.0.2.0/24"),
+        ({"guestfwd": ["tcp:10.0.2.2:80-cmd:x"]}, "guestfwd=10.0.2.2; expected a free address"),
+        ({"guestfwd": ["tcp:10.0.2.9:80-tcp:host"]}, "is not a port"),
+        ({"guestfwd": "tcp::80-cmd:x"}, "take lists"),
+        ({"smb": "/nowhere"}, "smb=/nowhere is not a folder"),
+        ({"smbserver": "10.0.9.9"}, "smbserver=10.0.9.9; expected a free address"),
+        ({"smbserver": "x"}, "smbserver=x is not an IPv4 address"),
+        ({"ipv6_net": "fec0::/64", "ipv6_prefix": "fec0::"}, "expected one of them"),
+        ({"ipv6_prefix": "x"}, "ipv6-net=x/64 is not a prefix"),
+        ({"ipv6_prefixlen": 127}, "at most 126 bits"),
+    ],
+)
+def test_wrong_forwards_say_what_was_expected(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        User(**options)  # type: ignore[arg-type]
+
+
+def test_two_rules_for_one_place_are_an_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"guestfwd to 10.0.2.100:80 is given twice"):
+        User(guestfwd=["tcp:10.0.2.100:80-cmd:a", "tcp:10.0.2.100:80-cmd:b"])
+
+
+def test_ipv6_prefix_in_two_parts() -> None:
+    with User(ipv6_prefix="fec0:9::", ipv6_prefixlen=48) as user:
+        assert str(user.ipv6.prefix) == "fec0:9::/48"
+        assert str(user.ipv6.host) == "fec0:9::2"

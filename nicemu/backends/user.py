@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nicemu.backends.base import Backend, BackendType
+from nicemu.backends.forwarding import GuestForward, HostForward, UnixForward, read_hostfwd, read_ipv4, read_port
+from nicemu.backends.smb import PORTS, SmbShare
 from nicemu.engine import ffi, lib
 from nicemu.errors import BackendError, ConfigurationError
 from nicemu.options import Option
@@ -32,56 +35,11 @@ def library_version() -> str:
     return str(ffi.string(version).decode())
 
 
-def _ipv4(option: str, text: str | IPv4Address) -> IPv4Address:
-    try:
-        return IPv4Address(text)
-    except ValueError:
-        raise ConfigurationError(f"{option}={text} is not an IPv4 address; expected one like 10.0.2.2") from None
-
-
 def _ipv6(option: str, text: str | IPv6Address) -> IPv6Address:
     try:
         return IPv6Address(text)
     except ValueError:
         raise ConfigurationError(f"{option}={text} is not an IPv6 address; expected one like fec0::2") from None
-
-
-def _port(rule: str, text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise ConfigurationError(f"{rule!r}: {text!r} is not a port; expected 1 to 65535")
-    return int(text)
-
-
-class HostForward(NamedTuple):
-    """One rule of hostfwd: what arrives at a port of this host goes to a port of the guest."""
-
-    udp: bool
-    host: IPv4Address
-    host_port: int
-    #: 0.0.0.0: the first address that DHCP gives.
-    guest: IPv4Address
-    guest_port: int
-
-    @classmethod
-    def parse(cls, rule: str) -> HostForward:
-        """Reads QEMU's form, `tcp:127.0.0.1:5555-10.0.2.15:22` or `udp::5555-:22`; ConfigurationError if it is not."""
-        match = re.fullmatch(r"(tcp|udp|):([^:]*):([^:-]*)-([^:]*):([^:]*)", rule)
-        if not match:
-            raise ConfigurationError(
-                f"hostfwd={rule} is not a rule; expected [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport"
-            )
-        protocol, host, host_port, guest, guest_port = match.groups()
-        return cls(
-            protocol == "udp",
-            _ipv4("hostfwd", host or "0.0.0.0"),
-            _port(rule, host_port),
-            _ipv4("hostfwd", guest or "0.0.0.0"),
-            _port(rule, guest_port),
-        )
-
-    def __str__(self) -> str:
-        protocol = "udp" if self.udp else "tcp"
-        return f"{protocol}:{self.host}:{self.host_port}-{self.guest}:{self.guest_port}"
 
 
 @dataclass(frozen=True)
@@ -133,7 +91,7 @@ def _plan_ipv4(net: str, host: str, dhcpstart: str, dns: str) -> _Ipv4Plan:
     network = _network(net)
 
     def place(option: str, text: str, default: int) -> IPv4Address:
-        address = _ipv4(option, text) if text else network[default & int(network.hostmask)]
+        address = read_ipv4(option, text) if text else network[default & int(network.hostmask)]
         if address not in network or address in (network.network_address, network.broadcast_address):
             raise ConfigurationError(f"{option}={address} is no station's address in net={network}; set {option}")
         return address
@@ -169,6 +127,18 @@ def _plan_ipv6(net: str, host: str, dns: str) -> _Ipv6Plan:
     return plan
 
 
+def _prefix6(net: str, prefix: str, length: int | None) -> str:
+    """One prefix of QEMU's two ways to give it."""
+    if net and (prefix or length is not None):
+        raise ConfigurationError(f"ipv6-net={net} and ipv6-prefix: expected one of them")
+    return net or f"{prefix or 'fec0::'}/{64 if length is None else length}"
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def _check_text(option: str, text: str, limit: int) -> str:
     if len(text.encode()) > limit or any(ord(c) < 32 for c in text):
         raise ConfigurationError(f"{option}: expected at most {limit} bytes without control characters")
@@ -181,18 +151,23 @@ class User(Backend):
     Options are QEMU's: `net` (10.0.2.0/24), `host` (the gateway, 10.0.2.2, which reaches this machine's 127.0.0.1),
     `dns` (10.0.2.3), `dhcpstart` (10.0.2.15), `hostname` and `domainname` and `dnssearch` for DHCP, `restrict` (nothing
     leaves the network but what hostfwd lets in), `tftp` (a folder that is served) with `bootfile` and
-    `tftp_server_name`, `ipv4` and `ipv6` (each may be switched off) with `ipv6_net`, `ipv6_host` and `ipv6_dns`, and
-    `hostfwd` rules such as `tcp::5555-:22`.
+    `tftp_server_name`, `ipv4` and `ipv6` (each may be switched off) with `ipv6_net` (or `ipv6_prefix` and
+    `ipv6_prefixlen`), `ipv6_host` and `ipv6_dns`, `hostfwd` rules such as `tcp::5555-:22` or `unix:/run/x-:22`,
+    `guestfwd` rules such as `tcp:10.0.2.100:80-cmd:cat` (`-unix:PATH`, `-tcp:HOST:PORT`), and `smb`, a folder that
+    Samba's smbd serves at `smbserver` (10.0.2.4).  A guest reaches guestfwd and SMB although `restrict` is on.
 
     While the card has no room for frames the host's sockets are left alone, so that TCP towards the guest waits and
     loses nothing.  The MTU is 1500; longer frames of the guest are refused, as is everything that the strict filter
     finds inconsistent (`user_counters`); IP fragments are among it.  Frames for the guest are padded to 60 bytes.
 
-    Raises BackendError if libslirp is missing or a port cannot be had, ConfigurationError for a wrong option.
+    Raises BackendError if libslirp or smbd is missing or a port cannot be had, ConfigurationError for a wrong option.
     """
 
     kind = "user"
     lossless = True
+
+    _handle = None
+    _smb: SmbShare | None = None
 
     def __init__(
         self,
@@ -210,23 +185,32 @@ class User(Backend):
         tftp_server_name: str = "",
         ipv4: bool = True,
         ipv6: bool = True,
-        ipv6_net: str = "fec0::/64",
+        ipv6_net: str = "",
         ipv6_host: str = "",
         ipv6_dns: str = "",
+        ipv6_prefix: str = "",
+        ipv6_prefixlen: int | None = None,
         hostfwd: Sequence[str] = (),
+        guestfwd: Sequence[str] = (),
+        smb: str | os.PathLike[str] = "",
+        smbserver: str = "",
         name: str = "",
     ) -> None:
         if not ipv4 and not ipv6:
             raise ConfigurationError("ipv4=off and ipv6=off leave no network; expected at least one of them on")
-        if isinstance(hostfwd, str) or isinstance(dnssearch, str):
-            raise ConfigurationError("hostfwd and dnssearch take lists, as in hostfwd=['tcp::5555-:22']")
-        rules = [HostForward.parse(rule) for rule in hostfwd]
+        if any(isinstance(many, str) for many in (hostfwd, guestfwd, dnssearch)):
+            raise ConfigurationError("hostfwd, guestfwd and dnssearch take lists, as in hostfwd=['tcp::5555-:22']")
+        rules = [read_hostfwd(rule) for rule in hostfwd]
+        ways = [GuestForward.parse(rule) for rule in guestfwd]
         folder = os.fspath(tftp)
         if folder and not Path(folder).is_dir():
             raise ConfigurationError(f"tftp={folder} is not a folder; expected the one to serve")
         self.ipv4 = _plan_ipv4(net, host, dhcpstart, dns)
-        self.ipv6 = _plan_ipv6(ipv6_net, ipv6_host, ipv6_dns)
+        self.ipv6 = _plan_ipv6(_prefix6(ipv6_net, ipv6_prefix, ipv6_prefixlen), ipv6_host, ipv6_dns)
+        ways += self._share(os.fspath(smb), smbserver)
         self.restrict = restrict
+        self._places: set[tuple[IPv4Address, int]] = set()  #: of guestfwd
+        self._paths: list[str] = []  #: Unix sockets of hostfwd
         config = ffi.new("nic_user_config *")
         config.restricted, config.ipv4, config.ipv6 = restrict, ipv4, ipv6
         texts = {
@@ -237,7 +221,23 @@ class User(Backend):
             "tftp": folder,
         }
         self._fill(config, texts, [_check_text("dnssearch", d, 253) for d in dnssearch], name)
-        self._add_rules(rules)
+        self._add_rules(rules, ways)
+
+    def _share(self, folder: str, server: str) -> list[GuestForward]:
+        """What leads the guest to smbd."""
+        place = self._place("smbserver", read_ipv4("smbserver", server) if server else None)
+        if not folder:
+            return []
+        self._smb = SmbShare(folder)
+        return [GuestForward(place, port, "", self._smb.command) for port in PORTS]
+
+    def _place(self, option: str, address: IPv4Address | None) -> IPv4Address:
+        """An address in the network that nothing has; by default QEMU's, .2.4."""
+        network = self.ipv4.net
+        found = address or network[0x204 & int(network.hostmask)]
+        if found not in network or found in (self.ipv4.host, self.ipv4.dns, self.ipv4.dhcpstart):
+            raise ConfigurationError(f"{option}={found}; expected a free address in net={network}")
+        return found
 
     def _fill(self, config: Any, texts: dict[str, str], dnssearch: list[str], name: str) -> None:
         library_version()
@@ -258,34 +258,74 @@ class User(Backend):
             raise BackendError(failure[0], f"libslirp {library_version()} failed: {os.strerror(failure[0])}")
         super().__init__(handle, name)
 
-    def _add_rules(self, rules: Sequence[HostForward]) -> None:
+    def _add_rules(self, rules: Sequence[HostForward | UnixForward], ways: Sequence[GuestForward]) -> None:
         try:
             for rule in rules:
                 self._add(rule)
-        except BackendError:
+            for way in ways:
+                self._add_way(way)
+        except (BackendError, ConfigurationError):
             self.close()
             raise
 
-    def _add(self, rule: HostForward) -> None:
-        error = lib.nic_user_hostfwd_add(
-            self.handle, rule.udp, int(rule.host), rule.host_port, int(rule.guest), rule.guest_port
-        )
+    def _add(self, rule: HostForward | UnixForward) -> None:
+        guest = int(rule.guest)
+        if isinstance(rule, UnixForward):
+            error = lib.nic_user_hostfwd_unix(self.handle, os.fsencode(rule.path), guest, rule.guest_port)
+            if not error:
+                os.chmod(rule.path, 0o600)
+                self._paths.append(rule.path)
+        else:
+            error = lib.nic_user_hostfwd_add(
+                self.handle, rule.udp, int(rule.host), rule.host_port, guest, rule.guest_port
+            )
         if error:
             raise BackendError(error, f"hostfwd={rule}: {os.strerror(error)}")
 
+    def _add_way(self, way: GuestForward) -> None:
+        server, target = self._place("guestfwd", way.server), way.path or way.command
+        if (server, way.port) in self._places:  # libslirp's own check compares ports of different byte orders
+            raise ConfigurationError(f"guestfwd to {server}:{way.port} is given twice; expected one for each place")
+        self._places.add((server, way.port))
+        error = lib.nic_user_guestfwd(self.handle, int(server), way.port, os.fsencode(target), bool(way.command))
+        if error:
+            raise BackendError(error, f"guestfwd to {server}:{way.port}: {os.strerror(error)}")
+
     def hostfwd_add(self, rule: str) -> None:
-        """Forwards a port of this host, as `tcp:127.0.0.1:5555-10.0.2.15:22`; BackendError if it cannot be had."""
-        self._add(HostForward.parse(rule))
+        """Forwards a port of this host, as `tcp:127.0.0.1:5555-10.0.2.15:22`, or a Unix socket, as `unix:/run/x-:22`.
+
+        Raises BackendError if it cannot be had.
+        """
+        self._add(read_hostfwd(rule))
 
     def hostfwd_remove(self, rule: str) -> None:
         """Ends a forwarding, named by its host side as `tcp:127.0.0.1:5555`; ConfigurationError if there is none."""
+        if rule.startswith("unix:"):
+            self._remove_unix(rule)
+            return
         match = re.fullmatch(r"(tcp|udp|):([^:]*):([^:-]*)(-.*)?", rule)
         if not match:
             raise ConfigurationError(f"{rule!r} names no forwarding; expected [tcp|udp]:[hostaddr]:hostport")
         protocol, host, port, _ = match.groups()
-        address = _ipv4("hostaddr", host or "0.0.0.0")
-        if lib.nic_user_hostfwd_remove(self.handle, protocol == "udp", int(address), _port(rule, port)):
+        address = read_ipv4("hostaddr", host or "0.0.0.0")
+        if lib.nic_user_hostfwd_remove(self.handle, protocol == "udp", int(address), read_port(rule, port)):
             raise ConfigurationError(f"{rule!r}: nothing is forwarded from there; see info()")
+
+    def _remove_unix(self, rule: str) -> None:
+        text = rule.removeprefix("unix:")
+        path = next((p for p in self._paths if text == p or text.startswith(f"{p}-")), "")
+        if not path or lib.nic_user_hostfwd_unix_remove(self.handle, os.fsencode(path)):
+            raise ConfigurationError(f"{rule!r}: nothing is forwarded from there; see info()")
+        self._paths.remove(path)
+        _unlink(path)
+
+    def close(self) -> None:
+        """Ends all connections, and removes what was made for them."""
+        super().close()
+        while self._paths:
+            _unlink(self._paths.pop())
+        if self._smb:
+            self._smb.close()
 
     def info(self) -> str:
         """The connections under way, as libslirp lists them (QEMU's `info usernet`)."""
@@ -332,7 +372,22 @@ _OPTIONS = (
     Option("ipv6-net", "addr/len", "the guest's IPv6 prefix", "fec0::/64"),
     Option("ipv6-host", "addr", "the IPv6 gateway", "fec0::2"),
     Option("ipv6-dns", "addr", "the IPv6 name server", "fec0::3"),
-    Option("hostfwd", "rule", "forward a port: [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport", many=True),
+    Option("ipv6-prefix", "addr", "the guest's IPv6 prefix, without its length", "fec0::"),
+    Option("ipv6-prefixlen", "int", "the length of ipv6-prefix", "64"),
+    Option(
+        "hostfwd",
+        "rule",
+        "to the guest: [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport or unix:path-[guestaddr]:guestport",
+        many=True,
+    ),
+    Option(
+        "guestfwd",
+        "rule",
+        "from the guest: tcp:[server]:port-cmd:COMMAND, -unix:PATH or -tcp:HOST:PORT",
+        many=True,
+    ),
+    Option("smb", "dir", "a folder to serve by SMB; needs smbd"),
+    Option("smbserver", "addr", "the address of the SMB server", "10.0.2.4"),
 )
 
 TYPES = (BackendType("user", "a private network behind a NAT, by libslirp; no privilege needed", _OPTIONS, User),)
