@@ -2,6 +2,7 @@
  * The datapath of the Intel 82540EM: what its parts share.
  *
  *   TDT ─▶ e1000_tx.c: descriptors ─▶ packets ─▶ transmit FIFO ─▶ wire (or back: loopback)
+ *        └─▶ e1000_large.c: packets that the wire segments
  *   wire ─▶ e1000_rx.c: filters ─▶ receive FIFO ─▶ descriptors ─▶ causes
  *   e1000.c: interrupts and timers, flow control, wake-up, hooks, resets
  *
@@ -28,6 +29,22 @@ enum {
     E1000_FCS = 4,
     E1000_MIN = 60,            /* IEEE 802.3 minFrameSize, without FCS */
     E1000_CACHE_LINE = 2,      /* descriptors in the cache line that thresholds count when GRAN is 0: 32 bytes */
+};
+
+enum { /* the command byte of all transmit descriptors (3.3.3.1, 3.3.6.1, 3.3.7.1), of contexts, packet options */
+    E1000_CMD_EOP = 0x01,
+    E1000_CMD_IFCS = 0x02,
+    E1000_CMD_IC = 0x04,  /* legacy */
+    E1000_CMD_TSE = 0x04, /* extended */
+    E1000_CMD_RS = 0x08,
+    E1000_CMD_RESERVED = 0x10,
+    E1000_CMD_DEXT = 0x20,
+    E1000_CMD_VLE = 0x40,
+    E1000_CMD_IDE = 0x80,
+    E1000_TUCMD_TCP = 0x01,
+    E1000_TUCMD_IPV4 = 0x02,
+    E1000_POPTS_IXSM = 0x01,
+    E1000_POPTS_TXSM = 0x02,
 };
 
 enum {
@@ -147,8 +164,27 @@ typedef struct e1000_batch { /* frames on their way to the wire within one call;
     uint32_t budget;                     /* frames that may still be sent in this call */
     uint32_t moved;                      /* bytes that went over the bus */
     bool immediate, delayed;             /* what `done` asks of TXDW */
+    uint32_t offloads;                   /* NIC_OFFLOAD_* that may be left to the wire */
+    nic_offload left[NIC_BATCH];         /* what is, by frame */
     uint32_t resets;                     /* of the card when the call began */
 } e1000_batch;
+
+enum { /* a packet that is segmented on the wire (e1000_large.c) */
+    E1000_LARGE_MOST = NIC_FRAME_IOV,
+    E1000_LARGE_MASK = (int)((uint32_t)(E1000_CMD_TSE | E1000_CMD_DEXT | E1000_CMD_RESERVED | E1000_CMD_VLE) << 24 |
+                             15u << 20), /* of a descriptor's third word: command and type */
+    E1000_LARGE_DATA = (int)((uint32_t)(E1000_CMD_TSE | E1000_CMD_DEXT) << 24 | 1u << 20),
+};
+
+typedef struct e1000_large {
+    uint32_t length, pieces;             /* of the whole packet */
+    uint32_t segments, full, last;       /* frames, and the lengths of all but the last and of that */
+    uint32_t descriptors;
+    uint8_t commands[E1000_LARGE_MOST];  /* of each descriptor */
+    nic_offload offload;
+    struct iovec iov[NIC_FRAME_IOV];
+    uint8_t head[E1000_HEADER_MAX];
+} e1000_large;
 
 typedef struct e1000 {
     bool phy_loopback;
@@ -223,6 +259,9 @@ void e1000_transmit_write_back(nic_device *device);
 void e1000_wire_resume(nic_device *device);
 void e1000_wire_expired(nic_device *device);
 void e1000_count_sent(nic_device *device, const nic_frame *frames, size_t count);
+
+/* e1000_large.c: takes stock of the packet whose first descriptor is in work; false: it is to be segmented here. */
+bool e1000_large_plan(nic_device *device, const e1000_ring *ring, uint32_t kinds, e1000_large *large);
 
 /* e1000_rx.c */
 size_t e1000_receive(nic_device *device, const nic_frame *frames, size_t count);

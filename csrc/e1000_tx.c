@@ -7,22 +7,9 @@
  */
 #include "e1000.h"
 
-enum { /* the command byte of all descriptors (3.3.3.1, 3.3.6.1, 3.3.7.1) */
-    CMD_EOP = 0x01,
-    CMD_IFCS = 0x02,
-    CMD_IC = 0x04,  /* legacy */
-    CMD_TSE = 0x04, /* extended */
-    CMD_RS = 0x08,
-    CMD_RESERVED = 0x10,
-    CMD_DEXT = 0x20,
-    CMD_VLE = 0x40,
-    CMD_IDE = 0x80,
-    TUCMD_TCP = 0x01,
-    TUCMD_IPV4 = 0x02,
+enum {
     TYPE_CONTEXT = 0,
     TYPE_DATA = 1,
-    POPTS_IXSM = 0x01,
-    POPTS_TXSM = 0x02,
     STATUS_DD = 0x01,
     STATUS_AT = 12, /* byte of the descriptor */
     LOW_UNIT = 8,   /* descriptors that TXDCTL.LWTHRESH counts in */
@@ -45,14 +32,14 @@ static inline uint32_t size_bin(uint32_t length)
     return length <= 64 ? 0 : length >= 1024 ? 5 : 26u - (uint32_t)__builtin_clz(length);
 }
 
-static void count_group(nic_device *device, const nic_frame *frame)
+static void count_group(nic_device *device, const nic_frame *frame, uint32_t frames)
 {
     uint8_t address[6];
     if (frame->iov[0].iov_len && !(*(const uint8_t *)frame->iov[0].iov_base & 1))
         return;
     if (nic_frame_copy(frame, address, sizeof(address)) == sizeof(address) && address[0] & 1) {
         bool broadcast = !memcmp(address, "\xff\xff\xff\xff\xff\xff", sizeof(address));
-        nic_count32(&device->cells[broadcast ? E1000_BPTC : E1000_MPTC], 1);
+        nic_count32(&device->cells[broadcast ? E1000_BPTC : E1000_MPTC], frames);
     }
 }
 
@@ -67,7 +54,7 @@ void e1000_count_sent(nic_device *device, const nic_frame *frames, size_t count)
             good_bytes += length;
             good++;
         }
-        count_group(device, &frames[i]);
+        count_group(device, &frames[i], 1);
     }
     for (uint32_t i = 0; i < 6; i++)
         if (bins[i])
@@ -76,6 +63,21 @@ void e1000_count_sent(nic_device *device, const nic_frame *frames, size_t count)
     nic_count32(&device->cells[E1000_GPTC], good);
     nic_count64(&device->cells[E1000_TOTL], bytes);
     nic_count64(&device->cells[E1000_GOTCL], good_bytes);
+}
+
+/* The frames that a packet becomes on the wire count as if they had been made here. */
+static void count_large(nic_device *device, const e1000_large *large, const nic_frame *packet)
+{
+    uint32_t full = large->full + E1000_FCS, last = large->last + E1000_FCS, before_last = large->segments - 1;
+    uint64_t bytes = (uint64_t)before_last * full + last;
+    nic_count32(&device->cells[E1000_PTC64 + size_bin(full)], before_last);
+    nic_count32(&device->cells[E1000_PTC64 + size_bin(last)], 1);
+    nic_count32(&device->cells[E1000_TPT], large->segments);
+    nic_count32(&device->cells[E1000_GPTC], large->segments);
+    nic_count64(&device->cells[E1000_TOTL], bytes);
+    nic_count64(&device->cells[E1000_GOTCL], bytes);
+    nic_count32(&device->cells[E1000_TSCTC], 1);
+    count_group(device, packet, large->segments);
 }
 
 static size_t to_wire(nic_device *device, const nic_frame *frames, size_t count)
@@ -218,15 +220,15 @@ static inline void complete(nic_device *device, e1000_ring *ring, uint32_t thres
     e1000_batch *batch = &card->batch;
     device->cells[E1000_TDH] = ring->head = e1000_next(ring, index);
     if (NIC_LIKELY(threshold <= 1)) {
-        if (command & CMD_RS) {
+        if (command & E1000_CMD_RS) {
             batch->done[batch->dones++] = (uint16_t)index;
-            batch->immediate |= !(command & CMD_IDE);
-            batch->delayed |= command & CMD_IDE;
+            batch->immediate |= !(command & E1000_CMD_IDE);
+            batch->delayed |= command & E1000_CMD_IDE;
         }
-    } else if (command & CMD_RS || card->tx.unwritten) {
+    } else if (command & E1000_CMD_RS || card->tx.unwritten) {
         card->tx.unwritten++;
-        card->tx.unwritten_now |= (command & (CMD_RS | CMD_IDE)) == CMD_RS;
-        batch->delayed |= command & CMD_RS && command & CMD_IDE;
+        card->tx.unwritten_now |= (command & (E1000_CMD_RS | E1000_CMD_IDE)) == E1000_CMD_RS;
+        batch->delayed |= command & E1000_CMD_RS && command & E1000_CMD_IDE;
     }
 }
 
@@ -246,6 +248,7 @@ static void begin_batch(nic_device *device)
     batch->count = batch->used = batch->dones = batch->bytes = batch->moved = 0;
     batch->immediate = batch->delayed = false;
     batch->budget = FRAMES;
+    batch->offloads = device->profile == NIC_PROFILE_INSTANT && !e1000_loops(device) ? nic_port_offloads(&device->port) : 0;
     batch->piece_count = 0;
     if (card->tx.partial_length) {
         batch->pieces[0] = (struct iovec){card->tx.partial, card->tx.partial_length};
@@ -255,18 +258,30 @@ static void begin_batch(nic_device *device)
     batch->room = card->tx.fifo.size - card->tx.fifo.used;
 }
 
+/* Frames that cannot leave their checksums to anybody after all. */
+static void finish_checksums(e1000_batch *batch, size_t first)
+{
+    for (size_t i = first; i < batch->count; i++)
+        if (batch->frames[i].offload)
+            nic_frame_finish(&batch->frames[i]);
+}
+
 /* Sends the batch, or has it wait in the FIFO: there is room, `room_for` saw to it. */
 static void flush_frames(nic_device *device)
 {
     e1000 *card = e1000_of(device);
     e1000_batch *batch = &card->batch;
     size_t sent = 0;
+    if (NIC_UNLIKELY(batch->offloads) && !(nic_port_offloads(&device->port) & NIC_OFFLOAD_CHECKSUM))
+        finish_checksums(batch, 0);
     if (NIC_LIKELY(!card->tx.fifo.frames && device->profile == NIC_PROFILE_INSTANT && wire_free(device)))
         sent = to_wire(device, batch->frames, batch->count);
     if (was_reset(device))
         sent = batch->count;
     if (sent < batch->count && e1000_reg(device, E1000_STATUS) & E1000_STATUS_TXOFF)
         nic_count32(&device->cells[E1000_DC], (uint32_t)(batch->count - sent));
+    if (NIC_UNLIKELY(sent < batch->count))
+        finish_checksums(batch, sent);
     for (; sent < batch->count; sent++)
         e1000_fifo_push(device, &card->tx.fifo, &batch->frames[sent],
                         (e1000_record){.length = (uint16_t)batch->frames[sent].length});
@@ -442,14 +457,23 @@ static void put_sum(form *f, spot s)
         nic_put16(f->head + s.at, s.value);
 }
 
+/* Whether the transport checksum is one that the wire can be left to compute. */
+static bool can_leave(const form *f, const e1000_context *context)
+{
+    enum { TCP_SUM = 16, UDP_SUM = 6, LEAST = 34 };
+    uint32_t offset = (uint32_t)context->tucso - context->tucss;
+    return context->tucss >= LEAST && (offset == TCP_SUM || offset == UDP_SUM) && !context->tucse &&
+           context->tucso + 2u <= f->head_length;
+}
+
 /* Both checksums are those of the data as it came (3.6). */
 static void insert_checksums(nic_device *device, form *f, const e1000_context *context, uint8_t options,
                              uint32_t transport_length)
 {
     spot ip = {0}, transport = {0};
-    if (options & POPTS_IXSM)
+    if (options & E1000_POPTS_IXSM)
         ip = sum_frame(device, f, context->ipcss, context->ipcse, context->ipcso, 0);
-    if (options & POPTS_TXSM)
+    if (options & E1000_POPTS_TXSM)
         transport = sum_frame(device, f, context->tucss, context->tucse, context->tucso, transport_length);
     put_sum(f, ip);
     put_sum(f, transport);
@@ -492,7 +516,8 @@ static bool take_fcs(form *f)
     return true;
 }
 
-static inline void close_frame(nic_device *device, struct iovec *iov, uint32_t count, uint32_t length)
+static inline void close_frame(nic_device *device, struct iovec *iov, uint32_t count, uint32_t length,
+                               const nic_offload *left)
 {
     e1000 *card = e1000_of(device);
     e1000_batch *batch = &card->batch;
@@ -500,7 +525,7 @@ static inline void close_frame(nic_device *device, struct iovec *iov, uint32_t c
         iov[count++] = (struct iovec){(void *)(uintptr_t)zeros, E1000_MIN - length};
         length = E1000_MIN;
     }
-    batch->frames[batch->count++] = (nic_frame){iov, count, length, length < E1000_MIN ? NIC_FRAME_SHORT : 0};
+    batch->frames[batch->count++] = (nic_frame){iov, count, length, length < E1000_MIN ? NIC_FRAME_SHORT : 0, left};
     batch->used += count;
     batch->bytes += e1000_fifo_bytes(length);
     batch->budget--;
@@ -516,14 +541,14 @@ static void send_plain(nic_device *device)
     struct iovec *iov = &batch->pool[batch->used];
     for (uint32_t i = 0; i < batch->piece_count; i++)
         iov[i] = batch->pieces[i];
-    close_frame(device, iov, batch->piece_count, card->tx.length);
+    close_frame(device, iov, batch->piece_count, card->tx.length, NULL);
 }
 
 /* ------------------------------------------------------------------ packets that are one frame */
 
 static bool tagged(const nic_device *device, uint8_t command)
 {
-    return command & CMD_VLE && e1000_reg(device, E1000_CTRL) & E1000_CTRL_VME;
+    return command & E1000_CMD_VLE && e1000_reg(device, E1000_CTRL) & E1000_CTRL_VME;
 }
 
 /* Bytes at the front of the frame that its offloads change. */
@@ -531,12 +556,12 @@ static uint32_t head_needed(const e1000_tx *tx, uint8_t command, uint8_t cso, bo
 {
     uint32_t need = tag ? 12 : 0;
     if (tx->packet == E1000_LEGACY) {
-        if (command & CMD_IC && cso + 2u > need)
+        if (command & E1000_CMD_IC && cso + 2u > need)
             need = cso + 2u;
     } else {
-        if (tx->options & POPTS_IXSM && tx->context.ipcso + 2u > need)
+        if (tx->options & E1000_POPTS_IXSM && tx->context.ipcso + 2u > need)
             need = tx->context.ipcso + 2u;
-        if (tx->options & POPTS_TXSM && tx->context.tucso + 2u > need)
+        if (tx->options & E1000_POPTS_TXSM && tx->context.tucso + 2u > need)
             need = tx->context.tucso + 2u;
     }
     return need < tx->length ? need : tx->length;
@@ -547,7 +572,7 @@ static void check_packet(nic_device *device, uint8_t command, bool tag)
     const e1000_tx *tx = &e1000_of(device)->tx;
     uint32_t descriptor = e1000_reg(device, E1000_TDH);
     bool padded = e1000_reg(device, E1000_TCTL) & E1000_TCTL_PSP;
-    if (command & CMD_VLE && !tag)
+    if (command & E1000_CMD_VLE && !tag)
         nic_find(device, E1000_FIND_TX_VLAN_MODE, e1000_reg(device, E1000_CTRL), descriptor);
     if (tx->bad)
         return;
@@ -557,28 +582,48 @@ static void check_packet(nic_device *device, uint8_t command, bool tag)
         nic_find(device, E1000_FIND_TX_RUNT, tx->length, descriptor);
 }
 
+/* Leaves the transport checksum to the wire, where that computes it: it is then out of the packet's options. */
+static const nic_offload *leave_checksum(e1000 *card, const form *f, bool tag, uint8_t *options)
+{
+    const e1000_context *context = &card->tx.context;
+    nic_offload *left = &card->batch.left[card->batch.count];
+    if (!(*options & E1000_POPTS_TXSM) || !can_leave(f, context))
+        return NULL;
+    *options &= (uint8_t)~E1000_POPTS_TXSM;
+    *left = (nic_offload){
+        .kind = NIC_OFFLOAD_CHECKSUM,
+        .checksum_start = (uint16_t)(context->tucss + (tag ? 4 : 0)),
+        .checksum_offset = (uint16_t)(context->tucso - context->tucss),
+    };
+    return left;
+}
+
 /* The descriptor with EOP came: IFCS, VLE and the tag are its (3.3.3.1, 3.3.7.1). */
 static void finish_packet(nic_device *device, uint8_t command, uint8_t cso, uint16_t special)
 {
     e1000 *card = e1000_of(device);
     e1000_tx *tx = &card->tx;
-    bool tag = tagged(device, command), fcs = !(command & CMD_IFCS) && !tag;
+    bool tag = tagged(device, command), fcs = !(command & E1000_CMD_IFCS) && !tag;
     uint32_t shortest = fcs ? 14 + E1000_FCS : 14; /* less is not even a header */
-    if (NIC_UNLIKELY(tx->length < E1000_MIN || (command & CMD_VLE && !tag)))
+    if (NIC_UNLIKELY(tx->length < E1000_MIN || (command & E1000_CMD_VLE && !tag)))
         check_packet(device, command, tag);
     uint32_t head = head_needed(tx, command, cso, tag);
     if (NIC_LIKELY(!tx->bad && tx->length >= shortest && !head && !fcs)) {
         send_plain(device);
     } else if (!tx->bad && tx->length >= shortest) {
         form f = open_frame(&card->batch, NULL, head);
-        if (tx->packet == E1000_LEGACY && command & CMD_IC)
+        const nic_offload *left = NULL;
+        uint8_t options = tx->options;
+        if (NIC_UNLIKELY(card->batch.offloads & NIC_OFFLOAD_CHECKSUM) && !fcs && tx->packet == E1000_DATA)
+            left = leave_checksum(card, &f, tag, &options);
+        if (tx->packet == E1000_LEGACY && command & E1000_CMD_IC)
             put_sum(&f, sum_frame(device, &f, tx->css, 0, cso, 0));
-        else if (tx->packet == E1000_DATA && tx->options & (POPTS_IXSM | POPTS_TXSM))
-            insert_checksums(device, &f, &tx->context, tx->options, 0);
+        else if (tx->packet == E1000_DATA && options & (E1000_POPTS_IXSM | E1000_POPTS_TXSM))
+            insert_checksums(device, &f, &tx->context, options, 0);
         if (tag)
             insert_tag(&f, e1000_reg(device, E1000_VET), special);
         if (!fcs || take_fcs(&f))
-            close_frame(device, f.iov, f.count, f.length);
+            close_frame(device, f.iov, f.count, f.length, left);
         else /* every receiver throws it away, so no wire here carries it */
             e1000_count_sent(device, &(nic_frame){f.iov, f.count, f.length, 0}, 1);
     }
@@ -598,7 +643,7 @@ static void begin_packet(nic_device *device, uint8_t packet, uint8_t command)
 
 static uint32_t data_length(const e1000_tx *tx)
 {
-    return tx->lower >> 24 & CMD_DEXT ? tx->lower & 0xfffff : tx->lower & 0xffff;
+    return tx->lower >> 24 & E1000_CMD_DEXT ? tx->lower & 0xfffff : tx->lower & 0xffff;
 }
 
 /* Returns false if the packet has to wait for room. */
@@ -606,7 +651,7 @@ static bool take_data(nic_device *device, uint8_t command)
 {
     e1000_tx *tx = &e1000_of(device)->tx;
     uint32_t length = tx->address ? data_length(tx) : 0; /* a null address transfers nothing (3.3.3.1) */
-    if (command & CMD_EOP && !tx->bad && tx->length + length <= E1000_PACKET_MAX) {
+    if (command & E1000_CMD_EOP && !tx->bad && tx->length + length <= E1000_PACKET_MAX) {
         uint32_t most = tx->length + length + 4;
         if (!fits_fifo(device, most < E1000_MIN ? E1000_MIN : most)) {
             nic_find(device, E1000_FIND_TX_OVERSIZE, most, e1000_reg(device, E1000_TDH));
@@ -616,7 +661,7 @@ static bool take_data(nic_device *device, uint8_t command)
         }
     }
     gather(device, tx->address, length);
-    if (command & CMD_EOP)
+    if (command & E1000_CMD_EOP)
         finish_packet(device, command, (uint8_t)(tx->lower >> 16), (uint16_t)(tx->upper >> 16));
     return true;
 }
@@ -635,7 +680,7 @@ static void begin_segments(nic_device *device)
         nic_find(device, E1000_FIND_TX_TSO_MSS, context->mss, context->hdrlen);
     if (context->hdrlen > E1000_HEADER_MAX)
         nic_find(device, E1000_FIND_TX_TSO_HEADER, context->hdrlen, e1000_reg(device, E1000_TDH));
-    if (tx->command & CMD_VLE && !tagged(device, tx->command))
+    if (tx->command & E1000_CMD_VLE && !tagged(device, tx->command))
         nic_find(device, E1000_FIND_TX_VLAN_MODE, e1000_reg(device, E1000_CTRL), e1000_reg(device, E1000_TDH));
     tx->bad = !context->loaded || !possible;
 }
@@ -646,13 +691,13 @@ static void send_segment(nic_device *device, bool last)
     e1000 *card = e1000_of(device);
     e1000_tx *tx = &card->tx;
     const e1000_context *context = &tx->context;
-    bool constant = !(context->command & (TUCMD_TCP | TUCMD_IPV4)); /* a block of any kind (3.3.6.1, note 2) */
+    bool constant = !(context->command & (E1000_TUCMD_TCP | E1000_TUCMD_IPV4)); /* a block of any kind (3.3.6.1, note 2) */
     nic_segmenter segmenter = {
         .header = context->hdrlen,
         .network = context->ipcss,
         .transport = context->tucss,
-        .version = constant ? 0 : context->command & TUCMD_IPV4 ? 4 : 6,
-        .protocol = constant ? 0 : context->command & TUCMD_TCP ? NIC_IPPROTO_TCP : NIC_IPPROTO_UDP,
+        .version = constant ? 0 : context->command & E1000_TUCMD_IPV4 ? 4 : 6,
+        .protocol = constant ? 0 : context->command & E1000_TUCMD_TCP ? NIC_IPPROTO_TCP : NIC_IPPROTO_UDP,
     };
     uint32_t payload = tx->length, total = context->hdrlen + payload;
     if (total >= 14) {
@@ -663,7 +708,7 @@ static void send_segment(nic_device *device, bool last)
         insert_checksums(device, &f, context, tx->options, transport_length);
         if (tagged(device, tx->command))
             insert_tag(&f, e1000_reg(device, E1000_VET), tx->special);
-        close_frame(device, f.iov, f.count, f.length);
+        close_frame(device, f.iov, f.count, f.length, NULL);
     }
     tx->segment++;
     tx->sent += payload;
@@ -734,7 +779,33 @@ static bool take_segments(nic_device *device, uint8_t command)
         if (tx->length == size && !tx->bad)
             send_segment(device, size == left);
     }
-    return !(command & CMD_EOP) || end_segments(device);
+    return !(command & E1000_CMD_EOP) || end_segments(device);
+}
+
+/* Has the wire segment the packet whose first descriptor is in work, and completes all of them; false: nothing was done. */
+static bool send_large(nic_device *device, e1000_ring *ring, uint32_t threshold)
+{
+    e1000 *card = e1000_of(device);
+    e1000_batch *batch = &card->batch;
+    e1000_large large;
+    if (!e1000_large_plan(device, ring, batch->offloads, &large) || !fits_fifo(device, large.full + 4))
+        return false;
+    flush(device, ring, threshold);
+    if (was_reset(device) || card->tx.fifo.frames || !wire_free(device) ||
+        !(nic_port_offloads(&device->port) & large.offload.kind))
+        return false;
+    nic_frame packet = {large.iov, large.pieces, large.length, 0, &large.offload};
+    nic_port_send(&device->port, &packet, 1);
+    if (was_reset(device))
+        return true;
+    count_large(device, &large, &packet);
+    batch->budget -= large.segments < batch->budget ? large.segments : batch->budget;
+    batch->moved += large.length + large.descriptors * E1000_DESCRIPTOR;
+    device->counters.descriptors += large.descriptors - 1;
+    for (uint32_t i = 0; i < large.descriptors; i++)
+        complete(device, ring, threshold, ring->head, large.commands[i]);
+    card->tx.busy = false;
+    return true;
 }
 
 /* ------------------------------------------------------------------ descriptors */
@@ -742,7 +813,7 @@ static bool take_segments(nic_device *device, uint8_t command)
 static void load_context(nic_device *device, uint8_t command)
 {
     e1000_tx *tx = &e1000_of(device)->tx;
-    e1000_context *context = command & CMD_TSE ? &tx->segmentation : &tx->checksum;
+    e1000_context *context = command & E1000_CMD_TSE ? &tx->segmentation : &tx->checksum;
     *context = (e1000_context){
         .ipcss = (uint8_t)tx->address,
         .ipcso = (uint8_t)(tx->address >> 8),
@@ -762,11 +833,11 @@ static void load_context(nic_device *device, uint8_t command)
 static void begin_data(nic_device *device, uint8_t command)
 {
     e1000_tx *tx = &e1000_of(device)->tx;
-    begin_packet(device, command & CMD_TSE ? E1000_SEGMENTED : E1000_DATA, command);
-    tx->context = command & CMD_TSE ? tx->segmentation : tx->checksum;
-    if (command & CMD_TSE) {
+    begin_packet(device, command & E1000_CMD_TSE ? E1000_SEGMENTED : E1000_DATA, command);
+    tx->context = command & E1000_CMD_TSE ? tx->segmentation : tx->checksum;
+    if (command & E1000_CMD_TSE) {
         begin_segments(device);
-    } else if (!tx->context.loaded && tx->options & (POPTS_IXSM | POPTS_TXSM)) {
+    } else if (!tx->context.loaded && tx->options & (E1000_POPTS_IXSM | E1000_POPTS_TXSM)) {
         nic_find(device, E1000_FIND_TX_CONTEXT_MISSING, command, e1000_reg(device, E1000_TDH));
         tx->options = 0;
     }
@@ -776,22 +847,22 @@ static void begin_data(nic_device *device, uint8_t command)
 static uint8_t kind_of(uint32_t lower)
 {
     uint32_t command = lower >> 24;
-    if (!(command & CMD_DEXT))
+    if (!(command & E1000_CMD_DEXT))
         return E1000_LEGACY;
     if ((lower >> 20 & 15) != TYPE_DATA)
         return E1000_NO_PACKET;
-    return command & CMD_TSE ? E1000_SEGMENTED : E1000_DATA;
+    return command & E1000_CMD_TSE ? E1000_SEGMENTED : E1000_DATA;
 }
 
-/* Processes the descriptor in work; returns false if it has to wait. */
-static bool process(nic_device *device, uint8_t command)
+/* Processes the descriptor in work.  Returns false if it has to wait, or is not in work any more: send_large did it. */
+static bool process(nic_device *device, e1000_ring *ring, uint32_t threshold, uint8_t command)
 {
     e1000_tx *tx = &e1000_of(device)->tx;
-    if (NIC_UNLIKELY(command & CMD_RESERVED || tx->upper & 0xf0))
+    if (NIC_UNLIKELY(command & E1000_CMD_RESERVED || tx->upper & 0xf0))
         nic_find(device, E1000_FIND_TX_DESCRIPTOR_RESERVED, command, e1000_reg(device, E1000_TDH));
     if (NIC_UNLIKELY(tx->packet != E1000_NO_PACKET && !tx->offset && kind_of(tx->lower) != tx->packet))
         nic_find(device, E1000_FIND_TX_MIXED_DESCRIPTORS, command, e1000_reg(device, E1000_TDH));
-    if (command & CMD_DEXT) {
+    if (command & E1000_CMD_DEXT) {
         uint32_t type = tx->lower >> 20 & 15;
         if (type == TYPE_CONTEXT) {
             load_context(device, command);
@@ -801,8 +872,11 @@ static bool process(nic_device *device, uint8_t command)
             nic_find(device, E1000_FIND_TX_DESCRIPTOR_RESERVED, command, e1000_reg(device, E1000_TDH));
             return true;
         }
-        if (tx->packet == E1000_NO_PACKET)
+        if (tx->packet == E1000_NO_PACKET) {
+            if (command & E1000_CMD_TSE && e1000_of(device)->batch.offloads && send_large(device, ring, threshold))
+                return false;
             begin_data(device, command);
+        }
     } else if (tx->packet == E1000_NO_PACKET) {
         begin_packet(device, E1000_LEGACY, command);
     }
@@ -845,8 +919,11 @@ static bool walk(nic_device *device, e1000_ring *ring)
         if (!card->tx.busy && (index == ring->tail || !fetch(device, ring, index)))
             return false;
         uint8_t command = (uint8_t)(card->tx.lower >> 24);
-        if (was_reset(device) || !process(device, command) || was_reset(device))
-            return false;
+        if (was_reset(device) || !process(device, ring, threshold, command) || was_reset(device)) {
+            if (card->tx.busy || was_reset(device))
+                return false;
+            continue; /* send_large saw to all of it */
+        }
         card->tx.busy = false;
         card->batch.moved += E1000_DESCRIPTOR;
         complete(device, ring, threshold, index, command);

@@ -192,9 +192,14 @@ struct nic_port {
 /* Sends a batch; returns how many frames, from the first, were taken (fewer: the wire is busy; the card's
  * work() is run with NIC_WORK_WRITABLE when it may go on). */
 size_t nic_port_send(nic_port *port, const nic_frame *frames, size_t count);
+uint32_t nic_port_ask_offloads(const nic_port *port);
 /* Kinds of offload (NIC_OFFLOAD_*) that frames sent now may have: 0 while the wire is busy, down or has none.  One that
  * is to be segmented goes in a call of its own and is always taken. */
-uint32_t nic_port_offloads(const nic_port *port);
+static inline uint32_t nic_port_offloads(const nic_port *port)
+{
+    const nic_backend *backend = port->backend;
+    return NIC_LIKELY(!backend || !backend->offloads || backend->blocked) ? 0 : nic_port_ask_offloads(port);
+}
 /* Puts a frame on the card's own receive path (internal loopback); false if the inbound queue is full. */
 bool nic_port_loop(nic_port *port, const nic_frame *frame);
 /* The receive ring has room: hands over held frames (not from inside receive(): sets work, done by nic_run_work). */

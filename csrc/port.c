@@ -226,10 +226,9 @@ size_t nic_port_send(nic_port *port, const nic_frame *frames, size_t count)
     return taken;
 }
 
-uint32_t nic_port_offloads(const nic_port *port)
+uint32_t nic_port_ask_offloads(const nic_port *port)
 {
-    const nic_backend *backend = port->backend;
-    return backend && backend->offloads && !backend->blocked && wire_up(port) ? nic_backend_offloads(backend) : 0;
+    return wire_up(port) ? nic_backend_offloads(port->backend) : 0;
 }
 
 void nic_port_writable(nic_port *port)
