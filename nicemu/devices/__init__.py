@@ -32,6 +32,17 @@ MODELS: Mapping[str, ModelInfo] = {
     "e1000": ModelInfo(
         "e1000", "Intel 82540EM Gigabit Ethernet", "PCI", "nicemu.devices.e1000", "E1000", ("e1000-82540em",)
     ),
+    "pcnet": ModelInfo(
+        "pcnet", "AMD Am79C970A PCnet-PCI II Ethernet", "PCI", "nicemu.devices.pcnet", "PCnet", ("am79c970a",)
+    ),
+    "pcnet-fast3": ModelInfo(
+        "pcnet-fast3",
+        "AMD Am79C973 PCnet-FAST III Fast Ethernet",
+        "PCI",
+        "nicemu.devices.pcnet",
+        "PCnetFast3",
+        ("am79c973",),
+    ),
     "yukon2": ModelInfo(
         "yukon2",
         "Marvell 88E8057 (Yukon Ultra 2) Gigabit Ethernet",

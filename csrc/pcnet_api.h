@@ -1,0 +1,31 @@
+/*
+ * PCnet as Python sees it: declarations only (see nic_api.h).
+ */
+#ifndef NICEMU_PCNET_API_H
+#define NICEMU_PCNET_API_H
+
+enum { /* what a wire, a bus or a neighbour can do to frames, and nothing here would do by itself */
+    PCNET_LATE_COLLISION,
+    PCNET_EXCESSIVE_COLLISIONS,
+    PCNET_ONE_COLLISION,
+    PCNET_MORE_COLLISIONS,
+    PCNET_DEFERRAL,
+    PCNET_EXCESSIVE_DEFERRAL,
+    PCNET_CARRIER_LOSS,
+    PCNET_UNDERFLOW,
+    PCNET_NO_HEARTBEAT,
+    PCNET_BUS_TIMEOUT,
+    PCNET_RECEIVE_OVERFLOW,
+    PCNET_DISTURBANCES,
+};
+
+enum { PCNET_EVENT_WAKE = 1 }; /* a frame wakes the system; value: bits of CSR116 */
+
+/* The next `count` frames that it can happen to meet it. */
+void pcnet_disturb(nic_device *device, uint32_t kind, uint32_t count);
+void pcnet_set_link(nic_device *device, bool up, uint32_t megabits, bool full_duplex);
+void pcnet_set_phy_loopback(nic_device *device, bool on);
+void pcnet_set_pattern(nic_device *device, uint32_t address, const uint8_t *bytes); /* five of the pattern RAM */
+void pcnet_get_pattern(nic_device *device, uint32_t address, uint8_t *bytes);
+
+#endif
