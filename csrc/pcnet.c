@@ -4,6 +4,29 @@
  */
 #include "pcnet.h"
 
+/* ------------------------------------------------------------------ DMA */
+
+/* Bytes up to the last address. */
+static uint32_t before_wrap(uint32_t address, uint32_t length)
+{
+    uint64_t left = (1ull << 32) - address;
+    return left < length ? (uint32_t)left : length;
+}
+
+bool pcnet_dma_read(nic_device *device, uint32_t address, void *buffer, uint32_t length)
+{
+    uint32_t part = before_wrap(address, length);
+    return nic_dma_read(device, address, buffer, part) &&
+           (part == length || nic_dma_read(device, 0, (uint8_t *)buffer + part, length - part));
+}
+
+bool pcnet_dma_write(nic_device *device, uint32_t address, const void *buffer, uint32_t length)
+{
+    uint32_t part = before_wrap(address, length);
+    return nic_dma_write(device, address, buffer, part) &&
+           (part == length || nic_dma_write(device, 0, (const uint8_t *)buffer + part, length - part));
+}
+
 /* ------------------------------------------------------------------ rings (Descriptor Rings) */
 
 void pcnet_load_ring(nic_device *device, pcnet_ring *ring, bool transmit)
@@ -17,7 +40,7 @@ void pcnet_load_ring(nic_device *device, pcnet_ring *ring, bool transmit)
         ring->index = ring->count - 1;
     ring->style = pcnet_reg(device, PCNET_BCR20) & PCNET_BCR20_SWSTYLE;
     ring->high = ring->style ? 0 : (pcnet_reg(device, PCNET_CSR2) & 0xff00) << 16;
-    ring->memory = nic_dma_map(device, ring->base, (uint64_t)ring->count * pcnet_size(ring), true);
+    ring->memory = pcnet_dma_map(device, ring->base, (uint64_t)ring->count * pcnet_size(ring), true);
 }
 
 void pcnet_save_ring(nic_device *device, const pcnet_ring *ring, bool transmit)
@@ -38,7 +61,7 @@ static bool read_words(nic_device *device, const pcnet_ring *ring, uint32_t inde
         __asm__ volatile("" : : "r"(words) : "memory"); /* read once */
         return true;
     }
-    return nic_dma_read(device, ring->base + at, words, size);
+    return pcnet_dma_read(device, ring->base + at, words, size);
 }
 
 bool pcnet_fetch(nic_device *device, const pcnet_ring *ring, uint32_t index, pcnet_descriptor *descriptor)
@@ -71,8 +94,8 @@ void pcnet_write_back(nic_device *device, const pcnet_ring *ring, uint32_t index
     status = ring->style ? status >> 16 : status >> 24;
     if (NIC_UNLIKELY(!ring->memory)) {
         if (with_misc)
-            nic_dma_write(device, ring->base + at + misc_at, &misc, misc_size);
-        nic_dma_write(device, ring->base + at + status_at, &status, status_size);
+            pcnet_dma_write(device, ring->base + at + misc_at, &misc, misc_size);
+        pcnet_dma_write(device, ring->base + at + status_at, &status, status_size);
         return;
     }
     if (with_misc)
@@ -84,20 +107,29 @@ void pcnet_write_back(nic_device *device, const pcnet_ring *ring, uint32_t index
 
 /* ------------------------------------------------------------------ interrupts (Interrupts) */
 
-void pcnet_interrupt(nic_device *device)
+/* The causes that their masks and enables let through. */
+static uint32_t causes(const nic_device *device)
 {
-    enum { ERRORS = PCNET_CSR0_BABL | PCNET_CSR0_CERR | PCNET_CSR0_MISS | PCNET_CSR0_MERR };
     enum { CAUSES0 = 0x5f00, MASKS4 = 0x0115, ENABLES5 = 0x0548, ENABLES7 = 0x0555 };
     uint32_t csr0 = pcnet_reg(device, PCNET_CSR0), csr4 = pcnet_reg(device, PCNET_CSR4);
     uint32_t csr5 = pcnet_reg(device, PCNET_CSR5), csr7 = pcnet_reg(device, PCNET_CSR7);
-    uint32_t causes = (csr0 & ~pcnet_reg(device, PCNET_CSR3) & CAUSES0) | (csr4 >> 1 & ~csr4 & MASKS4) |
-                      (csr4 & PCNET_CSR4_UINT) | (csr5 >> 1 & csr5 & ENABLES5) | (csr7 >> 1 & csr7 & ENABLES7);
-    csr0 &= ~(PCNET_CSR0_ERR | PCNET_CSR0_INTR);
-    csr0 |= (csr0 & ERRORS ? PCNET_CSR0_ERR : 0) | (causes ? PCNET_CSR0_INTR : 0);
-    device->cells[PCNET_CSR0] = csr0;
+    return (csr0 & ~pcnet_reg(device, PCNET_CSR3) & CAUSES0) | (csr4 >> 1 & ~csr4 & MASKS4) |
+           (csr4 & PCNET_CSR4_UINT) | (csr5 >> 1 & csr5 & ENABLES5) | (csr7 >> 1 & csr7 & ENABLES7);
+}
+
+uint32_t pcnet_csr0(const nic_device *device)
+{
+    enum { ERRORS = PCNET_CSR0_BABL | PCNET_CSR0_CERR | PCNET_CSR0_MISS | PCNET_CSR0_MERR };
+    uint32_t csr0 = pcnet_reg(device, PCNET_CSR0);
+    return csr0 | (csr0 & ERRORS ? PCNET_CSR0_ERR : 0) | (causes(device) ? PCNET_CSR0_INTR : 0);
+}
+
+void pcnet_interrupt(nic_device *device)
+{
+    uint32_t csr5 = pcnet_reg(device, PCNET_CSR5);
     /* The system error that sets SINT clears IENA: it interrupts without it (CSR5, SINT). */
     bool system_error = csr5 & PCNET_CSR5_SINT && csr5 & PCNET_CSR5_SINTE;
-    nic_interrupt_set(device, (causes && csr0 & PCNET_CSR0_IENA) || system_error);
+    nic_interrupt_set(device, (causes(device) && pcnet_reg(device, PCNET_CSR0) & PCNET_CSR0_IENA) || system_error);
 }
 
 void pcnet_cause(nic_device *device, uint32_t bits)
@@ -116,10 +148,10 @@ uint64_t pcnet_bus_time(nic_device *device, uint32_t bytes)
     return device->profile == NIC_PROFILE_CHAOS ? time + nic_random(device) % CHAOS_NS : time;
 }
 
-/* CSR47: so long after a look at the rings comes the next. A look itself takes some time. */
+/* CSR47: so long after a look at the rings comes the next; never more often than a live host would bear. */
 static uint64_t poll_interval(const nic_device *device)
 {
-    enum { LEAST_NS = 20000 };
+    enum { LEAST_NS = 100000 };
     uint64_t interval = (uint64_t)(0x10000 - pcnet_reg(device, PCNET_CSR47)) * PCNET_CLOCK_NS;
     return interval > LEAST_NS ? interval : LEAST_NS;
 }
@@ -199,7 +231,7 @@ static void set_block(nic_device *device, const uint16_t *words)
 static bool read_block_32(nic_device *device, uint32_t address)
 {
     uint32_t block[7];
-    if (!nic_dma_read(device, address, block, sizeof(block)))
+    if (!pcnet_dma_read(device, address, block, sizeof(block)))
         return false;
     const uint16_t words[8] = {
         (uint16_t)block[0], (uint16_t)block[1], (uint16_t)(block[1] >> 16), (uint16_t)block[2],
@@ -213,7 +245,7 @@ static bool read_block_32(nic_device *device, uint32_t address)
 static bool read_block_16(nic_device *device, uint32_t address)
 {
     uint16_t words[12];
-    if (!nic_dma_read(device, address, words, sizeof(words)))
+    if (!pcnet_dma_read(device, address, words, sizeof(words)))
         return false;
     uint32_t high = (pcnet_reg(device, PCNET_CSR2) & 0xff00) << 16;
     set_block(device, words);
@@ -366,6 +398,11 @@ static uint32_t read_reset(nic_device *device, const nic_row *row NIC_UNUSED, co
 
 /* ------------------------------------------------------------------ CSRs */
 
+static uint32_t read_csr0(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+{
+    return pcnet_csr0(device);
+}
+
 static void write_csr0(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
     enum { BEGINS = PCNET_CSR0_INIT | PCNET_CSR0_STRT };
@@ -479,7 +516,7 @@ static const nic_hook hooks[] = {
     {"io", "BDP32", NULL, write_port},
     {"io", "RESET", read_reset, NULL},
     {"io", "RESET32", read_reset, NULL},
-    {"csr", "CSR0", NULL, write_csr0},
+    {"csr", "CSR0", read_csr0, write_csr0},
     {"csr", "CSR4", NULL, write_csr4},
     {"csr", "CSR5", NULL, write_csr5},
     {"csr", "CSR7", NULL, write_csr7},

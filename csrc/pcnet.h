@@ -67,6 +67,15 @@ static inline uint32_t pcnet_size(const pcnet_ring *ring) { return ring->style ?
 static inline uint32_t pcnet_next(const pcnet_ring *ring, uint32_t index) { return index + 1 < ring->count ? index + 1 : 0; }
 static inline uint32_t pcnet_length(uint32_t status) { return 4096 - (status & PCNET_COUNT); }
 
+/* DMA with the chip's 32 address bits: it goes on at 0 behind the last address. */
+bool pcnet_dma_read(nic_device *device, uint32_t address, void *buffer, uint32_t length);
+bool pcnet_dma_write(nic_device *device, uint32_t address, const void *buffer, uint32_t length);
+
+static inline void *pcnet_dma_map(nic_device *device, uint32_t address, uint64_t length, bool write)
+{
+    return address + length > 1ull << 32 ? NULL : nic_dma_map(device, address, length, write);
+}
+
 void pcnet_load_ring(nic_device *device, pcnet_ring *ring, bool transmit);
 /* Stores where the chip stands, and shows it in the CSRs that tell of it. */
 void pcnet_save_ring(nic_device *device, const pcnet_ring *ring, bool transmit);
@@ -82,6 +91,7 @@ enum { PCNET_PIECES = NIC_FRAME_IOV, PCNET_POOL = 8 * NIC_BATCH };
 
 typedef struct pcnet_sent { /* a frame of the batch */
     uint32_t first, count;  /* its descriptors */
+    uint32_t at;            /* of the first of them in pcnet_batch.given */
     uint32_t status, misc;  /* what the last of them will say */
     uint32_t length;
     bool interrupt;         /* it sets TINT */
@@ -91,6 +101,7 @@ typedef struct pcnet_batch { /* frames on their way to the wire within one call;
     nic_frame frames[NIC_BATCH];
     pcnet_sent sent[NIC_BATCH];
     struct iovec pool[PCNET_POOL];
+    uint32_t given[PCNET_POOL];    /* TMD1 of the descriptors of its frames */
     uint8_t bounce[NIC_FRAME_MAX]; /* the last frame, where its buffers cannot be used as they stand */
     uint32_t count, used, descriptors;
     uint32_t resets;               /* of the card when the call began */

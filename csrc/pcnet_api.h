@@ -23,6 +23,7 @@ enum { PCNET_EVENT_WAKE = 1 }; /* a frame wakes the system; value: bits of CSR11
 
 /* The next `count` frames that it can happen to meet it. */
 void pcnet_disturb(nic_device *device, uint32_t kind, uint32_t count);
+uint32_t pcnet_csr0(const nic_device *device); /* as a read shows it */
 void pcnet_set_link(nic_device *device, bool up, uint32_t megabits, bool full_duplex);
 void pcnet_set_phy_loopback(nic_device *device, bool on);
 void pcnet_set_pattern(nic_device *device, uint32_t address, const uint8_t *bytes); /* five of the pattern RAM */

@@ -25,6 +25,7 @@ enum {
     WINDOW = 128,        /* bytes of a scattered frame that filters look at */
     MAGIC = 6 + 16 * 6,
     PARTS = NIC_FRAME_IOV + 4,
+    SEARCHED = 1024,     /* descriptors without STP that one frame may skip */
 };
 
 typedef struct walk { /* one call */
@@ -163,14 +164,14 @@ typedef struct cursor { /* a place in scattered data */
 /* To guest memory: a looped-back frame may lie where it is to go, so the bytes may overlap. */
 static bool put(nic_device *device, uint32_t address, cursor *c, uint32_t length)
 {
-    uint8_t *to = nic_dma_map(device, address, length, true);
+    uint8_t *to = pcnet_dma_map(device, address, length, true);
     while (length) {
         size_t part = c->iov->iov_len - c->at < length ? c->iov->iov_len - c->at : length;
         const uint8_t *from = (const uint8_t *)c->iov->iov_base + c->at;
         if (NIC_LIKELY(to != NULL)) {
             memmove(to, from, part);
             to += part;
-        } else if (part && !nic_dma_write(device, address, from, part)) {
+        } else if (part && !pcnet_dma_write(device, address, from, (uint32_t)part)) {
             return false;
         }
         address += (uint32_t)part;
@@ -200,7 +201,7 @@ static bool was_reset(const walk *w)
 /* With CSR3.LAPPEN frames begin at descriptors with STP: those before it are given back unused. */
 static bool find_start(walk *w, pcnet_descriptor *descriptor)
 {
-    for (uint32_t i = 0; i < w->ring.count; i++) {
+    for (uint32_t i = 0; i < w->ring.count && i < SEARCHED; i++) {
         if (!pcnet_fetch(w->device, &w->ring, w->ring.index, descriptor) ||
             !(descriptor->status & (uint32_t)PCNET_OWN))
             return false;
@@ -240,6 +241,8 @@ static void fill(walk *w, const arrival *a, pcnet_descriptor descriptor, const s
             pcnet_abort(device);
             return;
         }
+        if (NIC_UNLIKELY(was_reset(w)))
+            return;
         length -= size;
         if (!length) {
             give_back(w, given | start | end_status(a), count);
@@ -363,9 +366,11 @@ static bool take(walk *w, const nic_frame *frame, bool hold)
         missed(w);
         return true;
     }
-    if (!find_start(w, &descriptor)) {
-        if (!was_reset(w))
-            missed(w);
+    bool found = find_start(w, &descriptor);
+    if (NIC_UNLIKELY(was_reset(w)))
+        return true;
+    if (!found) {
+        missed(w);
         return true;
     }
     if (pcnet_disturbed(pcnet_of(device), PCNET_RECEIVE_OVERFLOW)) {

@@ -39,9 +39,9 @@ static const uint8_t padding[PCNET_MIN];
 typedef struct gathering {
     pcnet_sent sent;
     struct iovec *iov;
+    uint32_t *given; /* TMD1 of each descriptor, as it was read */
     uint32_t pieces;
-    uint32_t last;  /* TMD1 of the last descriptor that was looked at */
-    uint32_t first; /* and of the first */
+    uint32_t last;   /* TMD1 of the last descriptor that was looked at */
 } gathering;
 
 static bool is_mapped(const gathering *g)
@@ -64,21 +64,23 @@ static int gather(nic_device *device, const pcnet_ring *ring, uint32_t index, ui
             return ABORTED;
         if (!(descriptor.status & (uint32_t)PCNET_OWN))
             return g->sent.count ? BROKEN : NOTHING;
-        if (!g->sent.count && !(descriptor.status & PCNET_STP))
+        if (!g->sent.count && !(descriptor.status & PCNET_STP)) {
+            g->last = descriptor.status;
             return NO_START;
+        }
         if (NIC_UNLIKELY(ring->style && (descriptor.status & PCNET_ONES) != PCNET_ONES))
             nic_find(device, PCNET_FIND_TX_COUNT_ONES, descriptor.status, index);
         uint32_t length = pcnet_length(descriptor.status);
-        g->first = g->sent.count ? g->first : descriptor.status;
-        g->last = descriptor.status;
-        g->sent.count++;
+        g->last = g->given[g->sent.count++] = descriptor.status;
         g->sent.length += length;
-        if (g->sent.length > NIC_FRAME_MAX || g->pieces == PCNET_PIECES - 1 || g->sent.count > most)
+        if (g->sent.length > NIC_FRAME_MAX || g->pieces == PCNET_PIECES - 1)
             return TOO_LONG;
         addresses[g->pieces] = descriptor.address;
-        g->iov[g->pieces++] = (struct iovec){nic_dma_map(device, descriptor.address, length, false), length};
+        g->iov[g->pieces++] = (struct iovec){pcnet_dma_map(device, descriptor.address, length, false), length};
         if (descriptor.status & PCNET_ENP)
             return FRAME;
+        if (g->sent.count == most)
+            return TOO_LONG;
         index = pcnet_next(ring, index);
     }
 }
@@ -89,7 +91,7 @@ static bool bounce(nic_device *device, gathering *g, const uint32_t *addresses)
     pcnet_batch *batch = &pcnet_of(device)->batch;
     uint32_t done = 0;
     for (uint32_t i = 0; i < g->pieces; i++) {
-        if (!nic_dma_read(device, addresses[i], batch->bounce + done, g->iov[i].iov_len))
+        if (!pcnet_dma_read(device, addresses[i], batch->bounce + done, (uint32_t)g->iov[i].iov_len))
             return false;
         done += (uint32_t)g->iov[i].iov_len;
     }
@@ -107,7 +109,7 @@ static bool adds_fcs(nic_device *device, const pcnet_ring *ring, const gathering
     bool enabled = !(pcnet_reg(device, PCNET_CSR15) & PCNET_CSR15_DXMTFCS);
     if (ring->style == STYLE_ILACC)
         return enabled && !(g->last & TMD1_ADD_FCS);
-    return enabled || g->first & TMD1_ADD_FCS;
+    return enabled || g->given[0] & TMD1_ADD_FCS;
 }
 
 /* The last four bytes are the FCS: they go, and what they are worth is noted. */
@@ -211,16 +213,27 @@ static bool meet(nic_device *device, pcnet_sent *sent)
     return !(sent->misc & ((uint32_t)TMD2_ERRORS & ~(uint32_t)TMD2_LCAR)) && has_carrier(device);
 }
 
-/* TMD1, TMD2 and causes of a frame that is over; an underflow switches the transmitter off (CSR3.DXSUFLO). */
-static void report(nic_device *device, const pcnet_ring *ring, const pcnet_sent *sent)
+/* Gives back all descriptors of a frame but the last as they are; false: the card was reset meanwhile. */
+static bool give_back(nic_device *device, const pcnet_ring *ring, const pcnet_sent *sent, const uint32_t *given)
 {
-    uint32_t index = sent->first, status = sent->status, errors = sent->misc & (uint32_t)TMD2_ERRORS;
-    for (uint32_t i = 1; i < sent->count; i++, index = pcnet_next(ring, index)) {
-        pcnet_descriptor descriptor;
-        if (pcnet_fetch(device, ring, index, &descriptor))
-            pcnet_write_back(device, ring, index, descriptor.status & ~(uint32_t)PCNET_OWN, 0, false);
+    uint32_t index = sent->first;
+    for (uint32_t i = 0; i + 1 < sent->count; i++, index = pcnet_next(ring, index)) {
+        pcnet_write_back(device, ring, index, given[i] & ~(uint32_t)PCNET_OWN, 0, false);
+        if (device->resets != pcnet_of(device)->batch.resets)
+            return false;
     }
-    pcnet_write_back(device, ring, index, status | (errors ? PCNET_ERR : 0), sent->misc, true);
+    return true;
+}
+
+/* TMD1, TMD2 and causes of a frame that is over; an underflow switches the transmitter off (CSR3.DXSUFLO). */
+static void report(nic_device *device, const pcnet_ring *ring, const pcnet_sent *sent, const uint32_t *given)
+{
+    uint32_t errors = sent->misc & (uint32_t)TMD2_ERRORS, last = (sent->first + sent->count - 1) % ring->count;
+    if (!give_back(device, ring, sent, given))
+        return;
+    pcnet_write_back(device, ring, last, sent->status | (errors ? PCNET_ERR : 0), sent->misc, true);
+    if (device->resets != pcnet_of(device)->batch.resets)
+        return;
     if (sent->length > PCNET_MAX)
         device->cells[PCNET_CSR0] |= PCNET_CSR0_BABL;
     if (sent->misc & (TMD2_UFLO | (uint32_t)TMD2_BUFF) && !(pcnet_reg(device, PCNET_CSR3) & PCNET_CSR3_DXSUFLO))
@@ -255,7 +268,7 @@ static bool flush(nic_device *device, pcnet_ring *ring)
     if (taken)
         device->cells[PCNET_CSR4] |= PCNET_CSR4_TXSTRT;
     for (uint32_t i = 0; i < taken; i++) {
-        report(device, ring, &batch->sent[i]);
+        report(device, ring, &batch->sent[i], &batch->given[batch->sent[i].at]);
         if (NIC_UNLIKELY(was_reset(device)))
             return false;
         ring->index = (batch->sent[i].first + batch->sent[i].count) % ring->count;
@@ -264,48 +277,63 @@ static bool flush(nic_device *device, pcnet_ring *ring)
 }
 
 /* A frame that does not leave the card, or not whole: its descriptors tell. */
-static bool fail(nic_device *device, pcnet_ring *ring, const pcnet_sent *sent)
+static bool fail(nic_device *device, pcnet_ring *ring, const pcnet_sent *sent, const uint32_t *given)
 {
     device->cells[PCNET_CSR4] |= PCNET_CSR4_TXSTRT;
-    report(device, ring, sent);
+    report(device, ring, sent, given);
     if (device->resets != pcnet_of(device)->batch.resets)
         return false;
     ring->index = (sent->first + sent->count) % ring->count;
     return !was_reset(device);
 }
 
-/* Descriptors that begin no frame, or end one that is lost, are given back as they are. */
-static bool skip(nic_device *device, pcnet_ring *ring, bool *end)
+/* A descriptor that begins no frame, or belongs to one that is lost, is given back as it is. */
+static bool skip(nic_device *device, pcnet_ring *ring, uint32_t status)
 {
-    pcnet_descriptor descriptor;
-    if (!pcnet_fetch(device, ring, ring->index, &descriptor) || !(descriptor.status & (uint32_t)PCNET_OWN))
+    pcnet_write_back(device, ring, ring->index, status & ~(uint32_t)PCNET_OWN, 0, false);
+    if (was_reset(device))
         return false;
-    pcnet_write_back(device, ring, ring->index, descriptor.status & ~(uint32_t)PCNET_OWN, 0, false);
     ring->index = pcnet_next(ring, ring->index);
-    *end = descriptor.status & PCNET_ENP;
-    return !was_reset(device);
+    return true;
 }
 
-/* A frame longer than anything on a wire: BABL, and the transceiver cuts it off (CSR4.JAB). */
-static bool drop_long(nic_device *device, pcnet_ring *ring, uint32_t length, uint32_t *budget)
+/* The end of a frame longer than anything on a wire: the transceiver had cut it off (CSR4.JAB). */
+static void end_long(nic_device *device)
 {
-    pcnet *card = pcnet_of(device);
-    bool end = false;
-    if (!card->dropping) {
-        nic_find(device, PCNET_FIND_TX_BABBLE, length, ring->index);
-        device->cells[PCNET_CSR0] |= PCNET_CSR0_BABL;
-    }
-    card->dropping = true;
-    for (; *budget && !end; --*budget)
-        if (!skip(device, ring, &end))
+    pcnet_of(device)->dropping = false;
+    if (!pcnet_has_mii(device))
+        device->cells[PCNET_CSR4] |= PCNET_CSR4_JAB;
+    device->cells[PCNET_CSR0] |= PCNET_CSR0_TINT;
+}
+
+/* What is left of such a frame, up to ENP. */
+static bool drop_rest(nic_device *device, pcnet_ring *ring, uint32_t *budget)
+{
+    for (; *budget; --*budget) {
+        pcnet_descriptor descriptor;
+        if (!pcnet_fetch(device, ring, ring->index, &descriptor) || was_reset(device) ||
+            !(descriptor.status & (uint32_t)PCNET_OWN) || !skip(device, ring, descriptor.status))
             return false;
-    card->dropping = !end;
-    if (end) {
-        if (!pcnet_has_mii(device))
-            device->cells[PCNET_CSR4] |= PCNET_CSR4_JAB;
-        device->cells[PCNET_CSR0] |= PCNET_CSR0_TINT;
+        if (descriptor.status & PCNET_ENP) {
+            end_long(device);
+            return true;
+        }
     }
-    return end;
+    return true;
+}
+
+/* BABL: what was looked at goes back; the rest is dropped by the steps that follow. */
+static bool drop_long(nic_device *device, pcnet_ring *ring, const gathering *g)
+{
+    nic_find(device, PCNET_FIND_TX_BABBLE, g->sent.length, ring->index);
+    device->cells[PCNET_CSR0] |= PCNET_CSR0_BABL;
+    pcnet_of(device)->dropping = true;
+    for (uint32_t i = 0; i < g->sent.count; i++)
+        if (!skip(device, ring, g->given[i]))
+            return false;
+    if (g->last & PCNET_ENP)
+        end_long(device);
+    return true;
 }
 
 /* The chip owned the first descriptors of a frame, not the next (TMD2.BUFF). */
@@ -314,7 +342,7 @@ static bool break_chain(nic_device *device, pcnet_ring *ring, gathering *g)
     nic_find(device, PCNET_FIND_TX_CHAIN_BROKEN, (g->sent.first + g->sent.count) % ring->count, 0);
     g->sent.status = g->last & ~(uint32_t)(PCNET_OWN | TMD1_LTINT);
     g->sent.misc = (uint32_t)TMD2_BUFF | TMD2_UFLO;
-    return fail(device, ring, &g->sent);
+    return fail(device, ring, &g->sent, g->given);
 }
 
 /* Adds a gathered frame to the batch, or says at once what became of it; false: stop. */
@@ -330,10 +358,9 @@ static bool add(nic_device *device, pcnet_ring *ring, gathering *g, const uint32
     g->sent.status = g->last & ~(uint32_t)(PCNET_OWN | PCNET_ERR | TMD1_MORE | TMD1_ONE | TMD1_DEF);
     g->sent.interrupt = !(pcnet_reg(device, PCNET_CSR5) & PCNET_CSR5_LTINTEN) || wanted;
     bool leaves = meet(device, &g->sent);
-    if (NIC_UNLIKELY(!leaves)) {
-        pcnet_sent sent = g->sent;
-        return flush(device, ring) && fail(device, ring, &sent);
-    }
+    if (NIC_UNLIKELY(!leaves))
+        return flush(device, ring) && fail(device, ring, &g->sent, g->given);
+    g->sent.at = batch->descriptors;
     batch->sent[batch->count++] = g->sent;
     batch->used += g->pieces;
     batch->descriptors += g->sent.count;
@@ -345,10 +372,9 @@ static bool step(nic_device *device, pcnet_ring *ring, uint32_t *budget)
 {
     pcnet_batch *batch = &pcnet_of(device)->batch;
     uint32_t addresses[PCNET_PIECES], index = (ring->index + batch->descriptors) % ring->count;
-    gathering g = {.iov = &batch->pool[batch->used]};
-    bool end;
+    gathering g = {.iov = &batch->pool[batch->used], .given = &batch->given[batch->descriptors]};
     if (NIC_UNLIKELY(batch->count == NIC_BATCH || batch->bounced || batch->descriptors >= ring->count ||
-                     PCNET_POOL - batch->used < PCNET_PIECES))
+                     PCNET_POOL - batch->used < PCNET_PIECES || PCNET_POOL - batch->descriptors < PCNET_PIECES))
         return flush(device, ring);
     switch (gather(device, ring, index, ring->count - batch->descriptors, &g, addresses)) {
     case FRAME:
@@ -359,11 +385,11 @@ static bool step(nic_device *device, pcnet_ring *ring, uint32_t *budget)
         if (!flush(device, ring))
             return false;
         nic_find(device, PCNET_FIND_TX_NO_START, ring->index, 0);
-        return skip(device, ring, &end);
+        return skip(device, ring, g.last);
     case BROKEN:
         return flush(device, ring) && break_chain(device, ring, &g);
     case TOO_LONG:
-        return flush(device, ring) && drop_long(device, ring, g.sent.length, budget);
+        return flush(device, ring) && drop_long(device, ring, &g);
     default:
         return false;
     }
@@ -383,7 +409,7 @@ static void take_time(nic_device *device, const pcnet_ring *ring)
 {
     pcnet *card = pcnet_of(device);
     uint32_t addresses[PCNET_PIECES];
-    gathering g = {.iov = card->batch.pool};
+    gathering g = {.iov = card->batch.pool, .given = card->batch.given};
     if (gather(device, ring, ring->index, ring->count, &g, addresses) == NOTHING ||
         !(pcnet_reg(device, PCNET_CSR0) & PCNET_CSR0_TXON))
         return;
@@ -427,7 +453,7 @@ void pcnet_transmit(nic_device *device, bool sent)
         bool going = true;
         card->under_way = false;
         while (going && budget && frames--)
-            going = card->dropping ? drop_long(device, &ring, 0, &budget) : step(device, &ring, &budget);
+            going = card->dropping ? drop_rest(device, &ring, &budget) : step(device, &ring, &budget);
         if (device->resets == batch->resets && batch->count)
             going = flush(device, &ring) && going;
         if (device->resets != batch->resets)

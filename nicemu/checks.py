@@ -155,11 +155,17 @@ class _Bare:
             self.cells[self.model.c.pci.command] = 7
             lib.nic_pci_changed(self.handle)
 
+    def open_gate(self, table: Table, register: Register) -> None:
+        """Lets writes of a locked register count."""
+        for gate in register.gates[:1]:
+            where, _, name = gate.register.rpartition(".")
+            self.cells[self.model.cell(where or table.name, name)] = gate.value
+
     def registers(self) -> Iterator[tuple[int, Table, Register, int]]:
-        """(space, table, register, first cell) of all that have storage of their own."""
+        """(space, table, register, first cell) of all that the part has and that have storage of their own."""
         for space, table in self.model.spaces.items():
             for register in table:
-                if not register.window and not register.cell and register.direction == "rw":
+                if register.present and not register.window and not register.cell and register.direction == "rw":
                     yield space, table, register, self.model.cell(table.name, register.name)
 
 
@@ -190,6 +196,7 @@ def check_access(model: str) -> str:
     for space, table, register, cell in bare.registers():
         if table.pages > 1:
             lib.nic_select_page(bare.handle, space, register.pages[0] if register.pages else 0)
+        bare.open_gate(table, register)
         top = (1 << 8 * register.size) - 1
         rules = {rule: register.mask(rule) for rule in ("read", "write", "w1c", "w1s", "rc")}
         for index in {0, register.count - 1}:
@@ -459,7 +466,8 @@ def _expect_segments(name: str, frame: bytes, segments: list[bytes], mss: int) -
 
 
 def check_interrupts(model: str) -> str:
-    """The line follows enabled causes: sent and received frames, link changes; and nothing while they are masked."""
+    """The line follows enabled causes: sent and received frames, and link changes where the card has an interrupt for
+    them; and nothing while they are masked."""
     with Rig(model, Loopback()) as rig:
         driver, nic = rig.driver, rig.nic
         driver.send(_frame(rig, 60))
@@ -474,15 +482,16 @@ def check_interrupts(model: str) -> str:
         expect(causes >= {"rx", "tx"}, f"causes are {sorted(causes)}; expected rx and tx")
         expect(not nic.interrupt, "the line stayed asserted after its causes were taken")
         nic.set_link(False)
-        driver.wait(lambda: nic.interrupt, "interrupt for the link", 5.0)
-        causes = driver.acknowledge()
-        expect(causes == {"link"}, f"causes are {sorted(causes)}; expected link")
+        if driver.link_interrupts:
+            driver.wait(lambda: nic.interrupt, "interrupt for the link", 5.0)
+            causes = driver.acknowledge()
+            expect(causes == {"link"}, f"causes are {sorted(causes)}; expected link")
         driver.enable_interrupts(False)
         nic.set_link(True)
         driver.wait(driver.link_up, "link")
         expect(not nic.interrupt, "the line was asserted with all causes masked")
         expect(rig.lines[:2] == [True, False], f"the line went {rig.lines}; expected up and down")
-    return "rx, tx, link, mask"
+    return "rx, tx, link, mask" if driver.link_interrupts else "rx, tx, mask"
 
 
 def check_link(model: str) -> str:

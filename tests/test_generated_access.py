@@ -55,7 +55,7 @@ def every_register() -> Iterator[pytest.param]:  # type: ignore[valid-type]
     for info in nicemu.models():
         for number, table in find_class(info.name).model().spaces.items():
             for register in table:
-                if not register.window:
+                if not register.window and register.present:
                     yield pytest.param(
                         info.name, number, table, register, id=f"{info.name}-{table.name}-{register.name}"
                     )
@@ -90,6 +90,13 @@ def law_read(register: Register, table: Table, old: int, enable: int) -> tuple[i
     return shown, old & ~cleared
 
 
+def open_gate(device: Bare, table: Table, register: Register) -> None:
+    """Lets writes count, for a register that is locked."""
+    for gate in register.gates[:1]:
+        where, _, name = gate.register.rpartition(".")
+        device.cells[device.model.cell(where or table.name, name)] = gate.value
+
+
 def lanes(register: Register) -> Iterator[tuple[int, int]]:
     """(first byte, bytes) of every aligned access that lies inside the register."""
     for size in (1, 2, 4):
@@ -102,6 +109,7 @@ def test_access_laws(name: str, space: int, table: Table, register: Register) ->
     device = bare(name)
     if table.pages > 1:
         lib.nic_select_page(device.handle, space, register.pages[0] if register.pages else 0)
+    open_gate(device, table, register)
     cell = device.model.cell(table.name, register.name)
     top = (1 << 8 * register.size) - 1
     for element in elements(register):

@@ -1,7 +1,7 @@
 """AMD Am79C973 under Linux's pcnet32 driver."""
 
 from . import Card, Check, first_light, life, on_a_raw_wire, show
-from .pcnet import COMMON
+from .pcnet import COMMON, KNOWN, REGISTERS
 
 CARD = Card(
     model="pcnet-fast3",
@@ -11,9 +11,9 @@ CARD = Card(
     checks=(
         *first_light(),
         *COMMON,
-        show("-d", r"Driver:\s+pcnet32$", r"APROM:\s+5452 1200 5634", r"CSR0:", r"MII"),
+        show("-d", *REGISTERS, r"BCR32:\s+MII Control and Status"),
         Check("ethtool -s", "link-modes", ("10/half", "10/full", "100/half", "100/full")),
-        *life(),
-        *on_a_raw_wire(jumbo=None),
+        *life(KNOWN),
+        *on_a_raw_wire(jumbo=None, vlan=("no-tagging", "no-filter")),
     ),
 )

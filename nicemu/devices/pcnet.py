@@ -10,6 +10,7 @@ Am79C973 with its PHY.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -150,7 +151,7 @@ class PCnet(Nic):
             now_ns=(lambda: self.clock.now) if self.timed else None,
             on_change=lambda first, count: self._save_eeprom(),
         )
-        self._read_timer = self.timer("eeprom-read", self._load_eeprom)
+        self._read_timer = self.timer("eeprom-read", self.load_eeprom)
 
     def _table(self, name: str) -> Table:
         return next(t for t in self.TABLES if t.name == name)
@@ -168,10 +169,11 @@ class PCnet(Nic):
     def after_reset(self, kind: Reset) -> None:
         """H_RESET reads the EEPROM; S_RESET, a read of the reset register, does not (Software Access)."""
         if kind is not Reset.SOFT:
+            self.eeprom.set_pins(False, False, False)
             if kind is Reset.POWER:
                 self.eeprom.power_on()
             self._read_timer.stop()
-            self._load_eeprom()
+            self.load_eeprom()
         self._update_link()
 
     # --------------------------------------------------------------------------------------------- BCRs
@@ -190,7 +192,7 @@ class PCnet(Nic):
             if self.timed:
                 self._read_timer.start(EEPROM_WORD_NS * ((self.EEPROM_LENGTH + 1) // 2))
             else:
-                self._load_eeprom()
+                self.load_eeprom()
         elif value & EEN:
             self.eeprom.set_pins(bool(value & ECS), bool(value & ESK), bool(value & EDI))
         elif old & EEN:
@@ -216,13 +218,14 @@ class PCnet(Nic):
 
     # --------------------------------------------------------------------------------------------- EEPROM
 
-    def _default_image(self) -> list[int]:
+    def default_image(self) -> list[int]:
+        """The 64 words of a good EEPROM with this card's address and the defaults of its registers."""
         table = self._table("bcr")
         defaults = {r.offset // 2: r.reset_value() for r in table}
         return eeprom_image(self.mac, defaults, self.EEPROM_BCRS, self.EEPROM_LENGTH)
 
     def _eeprom_contents(self) -> list[int]:
-        image = self._default_image()
+        image = self.default_image()
         if not self._eeprom_file:
             return image
         if not self._eeprom_file.exists():
@@ -238,7 +241,7 @@ class PCnet(Nic):
         if self._eeprom_file:
             self._eeprom_file.write_bytes(b"".join(w.to_bytes(2, "little") for w in self.eeprom.words))
 
-    def _load_eeprom(self) -> None:
+    def load_eeprom(self) -> None:
         """What H_RESET and PREAD read; a wrong checksum leaves every register at its default (EEPROM Interface)."""
         content = b"".join(w.to_bytes(2, "little") for w in self.eeprom.words)
         valid = sum(content[: self.EEPROM_LENGTH]) & 0xFF == 0xFF
@@ -291,16 +294,15 @@ class PCnet(Nic):
     # --------------------------------------------------------------------------------------------- ethtool -d
 
     def ethtool_dump(self) -> EthtoolDump:
-        """As pcnet32 has it: address PROM, CSRs 0 to 89, 112 and 114, BCRs 0 to 35 without 30, PHY registers."""
+        """As pcnet32 has it: address PROM, CSRs 0 to 89, 112 and 114, BCRs 0 to 35 with 0 for 30, PHY registers."""
         csr, bcr = self._numbered("csr"), self._numbered("bcr")
+        csr |= {0: lib.pcnet_csr0(self.handle), 16: csr[1], 17: csr[2], 58: bcr[20]}
         aprom = bytes(int(self.cells[self._aprom + i]) for i in range(16))
         words = [int.from_bytes(aprom[i : i + 2], "little") for i in range(0, 16, 2)]
         words += [csr.get(n, 0) for n in (*range(90), 112, 114)]
-        words += [bcr.get(n, 0) for n in range(36) if n != 30]
-        words.append(0)  # BCR30 has side effects: the driver writes 0 in its place
+        words += [bcr.get(n, 0) if n != 30 else 0 for n in range(36)]  # a read of BCR30 hangs an Am79C976
         words += self._phy_registers()
-        words += [0] * (DUMP_WORDS - len(words))
-        return EthtoolDump("pcnet32", 0, b"".join(w.to_bytes(2, "little") for w in words[:DUMP_WORDS]))
+        return EthtoolDump("pcnet32", 0, b"".join(w.to_bytes(2, sys.byteorder) for w in words))
 
     def _phy_registers(self) -> list[int]:
         return []
@@ -313,9 +315,6 @@ class PCnet(Nic):
             if r.present and not r.window
         }
 
-
-#: 16-bit words in pcnet32's dump.
-DUMP_WORDS = 136
 
 # ------------------------------------------------------------------------------------------------- the Am79C973
 

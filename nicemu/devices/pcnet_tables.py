@@ -99,11 +99,11 @@ def _number(
     return _csr(number, doc, fields, gates=gates, cell=cell)
 
 
-def _pair(number: int, name: str, doc: str, *, state: State = State.STORED, cells: tuple[str, str] = ("", "")) -> list[Register]:
+def _pair(number: int, name: str, doc: str, *, state: State = State.STORED) -> list[Register]:
     """A 32-bit number in two CSRs, the lower half first."""
     return [
-        _number(number, f"{name}L", f"{doc}, lower half", state=state, cell=cells[0]),
-        _number(number + 1, f"{name}U", f"{doc}, upper half", state=state, cell=cells[1]),
+        _number(number, f"{name}L", f"{doc}, lower half", state=state),
+        _number(number + 1, f"{name}U", f"{doc}, upper half", state=state),
     ]
 
 
@@ -236,7 +236,10 @@ CSR = Table("csr", 0x200, [
     ]),
     CSR7,
     *(_number(8 + i, f"LADRF{i}", f"Logical address filter, bits {16 * i + 15}-{16 * i}") for i in range(4)),
-    *(_number(12 + i, f"PADR{i}", f"Physical address, bytes {2 * i} and {2 * i + 1}; from the EEPROM") for i in range(3)),
+    *(
+        _number(12 + i, f"PADR{i}", f"Physical address, bytes {2 * i} and {2 * i + 1}; from the EEPROM")
+        for i in range(3)
+    ),
     CSR15,
     _number(16, "IADRL_ALIAS", "CSR1", cell="CSR1"), _number(17, "IADRU_ALIAS", "CSR2", cell="CSR2"),
     *_pair(18, "CRBA", "Current receive buffer address"), *_pair(20, "CXBA", "Current transmit buffer address"),
@@ -245,7 +248,8 @@ CSR = Table("csr", 0x200, [
     *_pair(26, "NRDA", "Next receive descriptor address"), *_pair(28, "CRDA", "Current receive descriptor address"),
     *_pair(30, "BADX", "Base of the transmit ring", state=State.MODELLED),
     *_pair(32, "NXDA", "Next transmit descriptor address"), *_pair(34, "CXDA", "Current transmit descriptor address"),
-    *_pair(36, "NNRD", "Next next receive descriptor address"), *_pair(38, "NNXD", "Next next transmit descriptor address"),
+    *_pair(36, "NNRD", "Next next receive descriptor address"),
+    *_pair(38, "NNXD", "Next next transmit descriptor address"),
     *_counts(40, "CR", "Current receive descriptor"), *_counts(42, "CX", "Current transmit descriptor"),
     *_counts(44, "NR", "Next receive descriptor"),
     _number(46, "POLL", "Poll time counter", state=State.STORED),
@@ -277,7 +281,8 @@ CSR = Table("csr", 0x200, [
     _number(114, "RCC", "Receive collisions", reset=0, keeps=frozenset()),
     CSR116,
     _csr(122, "Advanced feature control", [
-        Field("RCVALGN", 0, doc="Two bytes go before each received frame, so that its data are aligned"), Reserved(1, 15),
+        Field("RCVALGN", 0, doc="Two bytes go before each received frame, so that its data are aligned"),
+        Reserved(1, 15),
     ]),
     _csr(124, "Test register 1", [
         Reserved(0, 3), Field("RPA", 3, doc="Accept runts"),
@@ -355,7 +360,8 @@ BCR = Table("bcr", 0x200, [
     _bcr(18, "Burst and bus control", [
         Field("LINBC", 0, 3, "ro", 1, "Linear burst count", State.STORED),
         Field("PHYSEL", 3, 2, "rw", 0, "Which PHY", State.STORED),
-        Field("BWRITE", 5, 1, "rw", 0, "Burst writes", State.STORED), Field("BREADE", 6, 1, "rw", 0, "Burst reads", State.STORED),
+        Field("BWRITE", 5, 1, "rw", 0, "Burst writes", State.STORED),
+        Field("BREADE", 6, 1, "rw", 0, "Burst reads", State.STORED),
         Field("DWIO", 7, 1, "ro", 0, "Double word I/O mode; set by a double word write of RDP"),
         Field("EXTREQ", 8, 1, "rw", 0, "Extended request", State.STORED),
         Field("MEMCMD", 9, 1, "rw", 0, "Memory command", State.STORED), Reserved(10),
@@ -376,10 +382,13 @@ BCR = Table("bcr", 0x200, [
         Field("MIN_GNT", 0, 8, "rw", 0x06, "MIN_GNT of configuration space"),
         Field("MAX_LAT", 8, 8, "rw", 0xFF, "MAX_LAT of configuration space"),
     ], gates=STOPPED),
-    _whole(23, "SVID", "PCI subsystem vendor", 0x1022, access="ro"), _whole(24, "SID", "PCI subsystem", 0x2000, access="ro"),
-    _whole(25, "SRAM_SIZE", "SRAM size", 0x0017, gates=STOPPED), _whole(26, "SRAM_BND", "SRAM boundary", 0, gates=STOPPED),
+    _whole(23, "SVID", "PCI subsystem vendor", 0x1022, access="ro"),
+    _whole(24, "SID", "PCI subsystem", 0x2000, access="ro"),
+    _whole(25, "SRAM_SIZE", "SRAM size", 0x0017, gates=STOPPED),
+    _whole(26, "SRAM_BND", "SRAM boundary", 0, gates=STOPPED),
     _whole(27, "SRAMIC", "SRAM interface control", 0, gates=STOPPED),
-    _whole(28, "EPADDRL", "Expansion port address, lower half", 0), _whole(29, "EPADDRU", "Expansion port address, upper half", 0),
+    _whole(28, "EPADDRL", "Expansion port address, lower half", 0),
+    _whole(29, "EPADDRU", "Expansion port address, upper half", 0),
     _whole(30, "EBDATA", "Expansion bus data", 0),
     _whole(31, "STVAL", "Software timer, in 12.8 us", 0xFFFF, state=State.MODELLED),
     _bcr(32, "PHY control and status", [
@@ -399,7 +408,8 @@ BCR = Table("bcr", 0x200, [
         Field("REGAD", 0, 5, doc="Register"), Field("PHYAD", 5, 5, "rw", 0x1E, "PHY"), Reserved(10, 6),
     ]),
     _whole(34, "MIIMD", "PHY data: an access reaches the register that BCR33 names", 0, state=State.MODELLED),
-    _whole(35, "VID", "PCI vendor", 0x1022, access="ro"), _whole(36, "PMC_ALIAS", "PMC of configuration space", 0xC811, access="ro"),
+    _whole(35, "VID", "PCI vendor", 0x1022, access="ro"),
+    _whole(36, "PMC_ALIAS", "PMC of configuration space", 0xC811, access="ro"),
     *(_whole(37 + i, f"DATA{i}", f"Power data {i}", 0, access="ro") for i in range(8)),
     _bcr(45, "OnNow pattern matching 1", [
         Field("PMR_ADDR", 0, 7, "rw", 0, "Address in the pattern match RAM"),
@@ -408,7 +418,8 @@ BCR = Table("bcr", 0x200, [
     ]),
     _bcr(46, "OnNow pattern matching 2", [Field("PMR_B1", 0, 8, doc="Byte 1"), Field("PMR_B2", 8, 8, doc="Byte 2")]),
     _bcr(47, "OnNow pattern matching 3", [
-        Field("PMR_B3", 0, 8, doc="Byte 3"), Field("PMR_B4", 8, 8, doc="Byte 4; the RAM is written or read by this register"),
+        Field("PMR_B3", 0, 8, doc="Byte 3"),
+        Field("PMR_B4", 8, 8, doc="Byte 4; a write of this register stores all five"),
     ]),
     _led(48, 0x0082, "LED4: speed"),
 ], widths=(2,), doc="Bus configuration registers, by way of BDP; offset 2 * number")

@@ -69,6 +69,7 @@ class Driver(ABC):
     """
 
     features: ClassVar[frozenset[str]] = frozenset()
+    link_interrupts: ClassVar[bool] = True  #: the card interrupts when the link changes
 
     def __init__(self, nic: Nic, memory: GuestMemory | None = None, *, base: int = 0, max_frame: int = 1514) -> None:
         if max_frame > 1514 and "jumbo" not in self.features:
@@ -159,7 +160,7 @@ class Driver(ABC):
         raise NotImplementedError
 
     def acknowledge(self) -> frozenset[str]:
-        """What an interrupt handler does first: takes the causes.  Among them "rx", "tx" and "link"."""
+        """What an interrupt handler does first: takes the causes; among them "rx", "tx" and "link" if there is one."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------ waiting

@@ -35,6 +35,7 @@ APAD_XMT, DMAPLUS, MASKS4 = 1 << 11, 1 << 14, 0x0115
 SPND = 1 << 0
 PROM = 1 << 15
 LNKSTE, LEDOUT = 1 << 6, 1 << 15
+MAPINTE, MAPINT, APEP = 1 << 6, 1 << 7, 1 << 11
 EDI, ESK, ECS, EEN, PREAD, PVALID = 1 << 0, 1 << 1, 1 << 2, 1 << 4, 1 << 14, 1 << 15
 
 TX_BUFFER, RX_BUFFER, BLOCK = 2048, 1536, 64  #: bytes
@@ -49,10 +50,11 @@ class PCnetDriver(Driver):
     """Drives one PCnet through its I/O BAR.
 
     tx_count, rx_count: descriptors of the rings, powers of two of at most 512 (128 with 16-bit structures).
-    style: BCR20.SWSTYLE.  dword: double word I/O; a card that was switched to it stays so until H_RESET.
+    style: BCR20.SWSTYLE.  dword: double word I/O; a card that is in that mode already is left in it.
     """
 
     features: ClassVar[frozenset[str]] = frozenset({"multicast", "eeprom", "interrupts"})
+    link_interrupts: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -71,7 +73,9 @@ class PCnetDriver(Driver):
         self.layout = LAYOUTS[style]
         for name, count in (("tx_count", tx_count), ("rx_count", rx_count)):
             if count & (count - 1) or not 1 <= count <= 1 << self.layout.longest:
-                raise ConfigurationError(f"{name}={count}; expected a power of two of at most {1 << self.layout.longest}")
+                raise ConfigurationError(
+                    f"{name}={count}; expected a power of two of at most {1 << self.layout.longest}"
+                )
         self.tx_count, self.rx_count, self.dword = tx_count, rx_count, dword
         self._ports = PORTS[dword]
         super().__init__(nic, memory, base=base, max_frame=max_frame)
@@ -133,13 +137,22 @@ class PCnetDriver(Driver):
 
     def _reset(self) -> None:
         """A read of the reset register, in the mode that the card is in; then the mode that is asked for."""
-        if self.dword:
+        if not self._is_word_mode():
+            self.dword = True
+        elif self.dword:
             self.nic.bars[0].write(RDP, 0, 4)
+        self._ports = PORTS[self.dword]
         _, reset, _, size = self._ports
         self.nic.bars[0].read(reset, size)
         self.delay(1_000)
         if self.read_csr(0) & 0x7FF != STOP:
             raise DriverError(f"CSR0 is {self.read_csr(0):#06x} after S_RESET; expected STOP alone")
+
+    def _is_word_mode(self) -> bool:
+        """RAP is where it is in WIO mode; a card leaves DWIO mode by H_RESET only."""
+        rap, _, _, size = PORTS[False]
+        self.nic.bars[0].write(rap, 88, size)
+        return self.nic.bars[0].read(rap, size) == 88
 
     def _make_rings(self) -> None:
         self.tx[:] = np.zeros(1, self.layout.dtype)
@@ -152,7 +165,8 @@ class PCnetDriver(Driver):
 
     def _initialize(self) -> None:
         rings = [
-            (self.base + at, count.bit_length() - 1) for at, count in ((self._rx_ring, self.rx_count), (BLOCK, self.tx_count))
+            (self.base + at, count.bit_length() - 1)
+            for at, count in ((self._rx_ring, self.rx_count), (BLOCK, self.tx_count))
         ]
         block = self.layout.block(self._mode, self.mac, self._ladrf, rings[0], rings[1])
         self.view[: len(block)] = block
@@ -341,6 +355,21 @@ class PCnetFast3Driver(PCnetDriver):
     """Drives one Am79C973: its PHY beside the rest."""
 
     features: ClassVar[frozenset[str]] = PCnetDriver.features | {"phy"}
+    link_interrupts: ClassVar[bool] = True
+
+    def enable_interrupts(self, enable: bool) -> None:
+        """IENA, and auto-poll, which tells of the link (BCR32.APEP, CSR7.MAPINT)."""
+        bcr32 = self.read_bcr(32) & ~APEP
+        self.write_bcr(32, bcr32 | (APEP if enable else 0))
+        self.write_csr(7, MAPINT | (MAPINTE if enable else 0))
+        super().enable_interrupts(enable)
+
+    def acknowledge(self) -> frozenset[str]:
+        """CSR7 as well as CSR0."""
+        causes = super().acknowledge()
+        csr7 = self.read_csr(7)
+        self.write_csr(7, csr7)
+        return causes | {"link"} if csr7 & MAPINT else causes
 
     def read_phy(self, register: int) -> int:
         """A register of the internal PHY (BCR33, BCR34)."""

@@ -446,6 +446,8 @@ class World:
 
     def check_alive(self) -> None:
         """NOEXC: after a reset the card sends and receives."""
+        for waiting in self._waiting.values():  # nobody meddles with this driver
+            waiting.clear()
         with self.watched("check that the card is alive"):
             self.nic.reset(Reset.BUS)
             self.op_room(None)

@@ -6,12 +6,13 @@ from nicemu.devices import find_class, models
 
 from .base import Family
 from .e1000 import E1000
+from .pcnet import PCnet
 from .yukon2 import Yukon2
 
 __all__ = ["FAMILIES", "Family", "family_of"]
 
 #: By the name of the C datapath (`Nic.CARD`).
-FAMILIES: dict[str, Family] = {"e1000": E1000(), "yukon2": Yukon2()}
+FAMILIES: dict[str, Family] = {"e1000": E1000(), "pcnet": PCnet(), "yukon2": Yukon2()}
 
 
 def family_of(model: str) -> Family:
