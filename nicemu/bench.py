@@ -27,7 +27,7 @@ from typing import Any
 
 from nicemu.cli import Parser
 from nicemu.devices import models
-from nicemu.drivers.workload import Arrive, Read, Step, Store, Until, Workload, Write, workloads
+from nicemu.drivers.workload import Arrive, Marks, Read, Step, Store, Until, Workload, Write, workloads
 from nicemu.errors import ConfigurationError, NicemuError
 
 __all__ = ["Bench", "BenchError", "Row", "main"]
@@ -115,12 +115,18 @@ class Bench:
             raise BenchError(f"{self.workload.name}: the card did not take every frame, or there is no such memory")
         return taken
 
+    def _count(self, times: int) -> int:
+        """Frames since the last count; where they leave marks, those of the last turn stand for all `times`."""
+        counter, frames = self.workload.counter, self.workload.frames
+        if isinstance(counter, Marks):
+            return times * counter.count(self.memory.read(counter.address, counter.stride * frames))
+        return self.nic.bars[counter.bar].read(counter.offset, counter.size)
+
     def turns(self, times: int) -> int:
         """Plays so many turns; ns taken.  BenchError if the card counted other than their frames."""
-        counter = self.workload.counter
-        self.nic.bars[counter.bar].read(counter.offset, counter.size)
+        self._count(times)
         taken = self._play(self._turn, times)
-        counted = self.nic.bars[counter.bar].read(counter.offset, counter.size)
+        counted = self._count(times)
         if counted != times * self.workload.frames:
             raise BenchError(f"{self.workload.name}: {counted} frames counted, not {times * self.workload.frames}")
         return taken

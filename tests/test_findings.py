@@ -97,7 +97,9 @@ def test_reserved_bits(rig: Rig) -> None:
 def test_unmapped(rig: Rig) -> None:
     space, register = rig.register(lambda r: r.direction == "rw")
     taken = {o for r, o in space.table.placements()}
-    hole = next(o for o in range(0, space.size, 4) if o not in taken and o - 1 not in taken)
+    hole = next((o for o in range(0, space.size, 4) if o not in taken and o - 1 not in taken), None)
+    if hole is None:
+        pytest.skip("every offset of the BAR holds a register; the family's own tests reach for others")
     space.read(register.offset, register.size)
     assert f"{rig.card}.access.unmapped" not in ids(rig)
     space.read(hole, 4)

@@ -250,13 +250,19 @@ class PCnetDriver(Driver):
             begin = self._rx_buffers + RX_BUFFER * self._rx_next
             self._rx_parts.append(bytes(self.view[begin : begin + RX_BUFFER]))
             if status & Rx.ENP or status & Rx.BUFF:
-                length = int(self.rx[self._rx_next]["misc"]) & 0xFFF
-                data = b"".join(self._rx_parts)[: max(length - 4, 0)]
+                data = b"".join(self._rx_parts)
+                if status & Rx.ENP:
+                    data = data[: self._length(len(data))]
                 frames.append(Frame(data, good=not status & Rx.ERR, buffers=len(self._rx_parts)))
                 self._rx_parts = []
             self._give(self._rx_next)
             self._rx_next = (self._rx_next + 1) % self.rx_count
         return frames
+
+    def _length(self, most: int) -> int:
+        """Bytes of the frame that ends here, without FCS: MCNT has 12 bits, and there are `most` bytes of buffers."""
+        count = int(self.rx[self._rx_next]["misc"]) & 0xFFF
+        return max(count + (most - count) // 4096 * 4096 - 4, 0)
 
     # ------------------------------------------------------------------ filters (Address Matching)
 

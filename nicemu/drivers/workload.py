@@ -12,7 +12,7 @@ from importlib import import_module
 from nicemu.devices import find_class
 from nicemu.errors import ConfigurationError
 
-__all__ = ["Arrive", "Read", "Step", "Store", "Until", "Workload", "Write", "workloads"]
+__all__ = ["Arrive", "Marks", "Read", "Step", "Store", "Until", "Workload", "Write", "workloads"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,23 @@ class Arrive:
     frame: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Marks:
+    """For a card without a counter: a byte of guest memory for each frame of a turn, `stride` bytes apart.
+
+    A frame is done when the bits `mask` of its byte are `value`.
+    """
+
+    address: int
+    stride: int
+    mask: int
+    value: int
+
+    def count(self, memory: bytes) -> int:
+        """How many frames are done; `memory` begins at `address`."""
+        return sum(byte & self.mask == self.value for byte in memory[:: self.stride])
+
+
 Step = Write | Read | Store | Until | Arrive
 
 
@@ -72,7 +89,7 @@ class Workload:
     back:    makes the ring as it was before the turn.
     kick:    the doorbell, or the frames that arrive.
     fence:   a read that is answered when the work is done.
-    counter: a register that counts the frames and is cleared by reading.
+    counter: a register that counts the frames and is cleared by reading, or where a turn's frames leave their marks.
     instead: for a host to which no frames arrive, two workloads whose difference comes closest.
     """
 
@@ -82,7 +99,7 @@ class Workload:
     back: tuple[Step, ...]
     kick: tuple[Step, ...]
     fence: tuple[Step, ...]
-    counter: Read
+    counter: Read | Marks
     instead: tuple[Workload, Workload] | None = None
 
 

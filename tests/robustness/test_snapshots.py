@@ -197,7 +197,9 @@ def test_random_damage(world: World) -> None:
     for _ in range(repeat(25, 1000)):
         damaged = data
         for path in random.sample(everywhere, 3):
-            with contextlib.suppress(KeyError, IndexError, TypeError):  # within what was replaced before
+            with contextlib.suppress(
+                AttributeError, KeyError, IndexError, TypeError
+            ):  # within what was replaced before
                 damaged = replaced(damaged, path, random.choice(EXTREMES))
         _try(world, damaged, damaged)
     world.check_alive()
