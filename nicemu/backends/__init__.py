@@ -13,6 +13,7 @@ from nicemu.backends.base import Backend, BackendType, Counters, Wrapper, Wrappe
 from nicemu.backends.dgram import Dgram
 from nicemu.backends.faults import FaultCounters, Faults
 from nicemu.backends.l2tpv3 import L2tpv3, L2tpv3Counters
+from nicemu.backends.passt import Passt
 from nicemu.backends.pcap import Pcap
 from nicemu.backends.python import PythonBackend
 from nicemu.backends.rate import Rate, RateCounters
@@ -22,6 +23,7 @@ from nicemu.backends.stream import Stream, StreamCounters
 from nicemu.backends.tap import Bridge, Tap
 from nicemu.backends.tee import Tee
 from nicemu.backends.user import User, UserCounters
+from nicemu.backends.vde import Vde, VdeCounters
 from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Loopback",
     "Null",
     "Pair",
+    "Passt",
     "Pcap",
     "PythonBackend",
     "Rate",
@@ -51,6 +54,8 @@ __all__ = [
     "Tee",
     "User",
     "UserCounters",
+    "Vde",
+    "VdeCounters",
     "Wrapper",
     "WrapperType",
     "available",

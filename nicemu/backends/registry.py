@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nicemu.backends import dgram, faults, l2tpv3, pcap, rate, socket_netdev, stream, tap, tee, user, wires
+from nicemu.backends import dgram, faults, l2tpv3, passt, pcap, rate, socket_netdev, stream, tap, tee, user, vde, wires
 from nicemu.backends.base import OVERFLOW, Backend, BackendType, Kind, WrapperType, drops
 from nicemu.errors import ConfigurationError
 from nicemu.options import parse as split
@@ -21,6 +21,8 @@ _TYPES = {
         *dgram.TYPES,
         *socket_netdev.TYPES,
         *l2tpv3.TYPES,
+        *passt.TYPES,
+        *vde.TYPES,
         *wires.TYPES,
     )
 }
