@@ -20,15 +20,17 @@ NEEDED: dict[str, Callable[[], dict[str, object]]] = {
 }
 #: Types that need an interface of the kernel: conformance/test_tap.py makes them.
 PRIVILEGED = {"tap", "bridge"}
+#: Types that need another program: tests/test_backend_passt.py and test_backend_vde.py stand in for them.
+PROGRAMS = {"passt", "vde"}
 
 
 def test_every_type_is_listed_with_options_that_it_takes() -> None:
     names = [kind.name for kind in available()]
-    assert names == ["user", "tap", "bridge", "stream", "dgram", "socket", "l2tpv3", "loopback", "null"]
+    assert names == ["user", "tap", "bridge", "stream", "dgram", "socket", "l2tpv3", "passt", "vde", "loopback", "null"]
     for kind in available():
         assert kind.description
         assert all(option.doc and option.kind for option in kind.options)
-        if kind.name in PRIVILEGED:
+        if kind.name in PRIVILEGED | PROGRAMS:
             continue
         with kind.make(**NEEDED.get(kind.name, lambda: {})()) as backend:
             assert isinstance(backend, Backend)
@@ -72,7 +74,10 @@ def test_a_comma_in_a_value_is_written_twice() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "unknown backend ''; expected one of: user, tap, bridge, stream, dgram, socket, l2tpv3, loopback, null"),
+        (
+            "",
+            "unknown backend ''; expected one of: user, tap, bridge, stream, dgram, socket, l2tpv3, passt, vde, loopback",
+        ),
         ("taps", "expected one of: user"),
         ("user,nett=1", "no option 'nett'; expected one of: id, net, host"),
         ("null,net=1", "backend null has no option 'net'; expected one of: id"),

@@ -39,6 +39,23 @@ near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 made.append(far)
 made.append(nicemu.backends.Backend(lib.nic_tap_new(near.detach(), 10, 0, ffi.NULL)))
 """,
+    "vde": """
+failure = ffi.new("int *")
+end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+texts = [ffi.new("char[]", (FOLDER + name).encode()) for name in ("/none", "/own", "us")]
+config = {"fd": end.detach(), "control": texts[0], "own": texts[1], "description": texts[2]}
+assert lib.nic_vde_new(ffi.new("nic_vde_config *", config), failure) == ffi.NULL
+if failure[0] == 12:
+    raise MemoryError("no memory")
+""",
+    "stream": "made.append(nicemu.backends.Stream(fd=socket.socketpair()[0]))",
+    "passt": "made.append(nicemu.backends.Stream(fd=socket.socketpair()[0]))",  # what it is, besides a process
+    "dgram": "made.append(nicemu.backends.Dgram(fd=socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0]))",
+    "socket": "made.append(nicemu.backends.SocketStream(fd=socket.socketpair()[0]))",
+    "l2tpv3": """
+ends = {"src": "127.0.0.1", "dst": "127.0.0.1", "udp": True, "srcport": 0, "dstport": 9}
+made.append(nicemu.backends.L2tpv3(**ends, txsession=1))
+""",
     "plugged": "nic = card(backend=nicemu.backends.Loopback())\nnic.poll()",
     "server": """
 nic = card()
