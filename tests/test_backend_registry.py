@@ -76,7 +76,7 @@ def test_a_comma_in_a_value_is_written_twice() -> None:
     [
         (
             "",
-            "unknown backend ''; expected one of: user, tap, bridge, stream, dgram, socket, l2tpv3, passt, vde, loopback",
+            "unknown backend ''; expected one of: user, tap, bridge, stream, dgram, socket, l2tpv3, passt",
         ),
         ("taps", "expected one of: user"),
         ("user,nett=1", "no option 'nett'; expected one of: id, net, host"),
