@@ -18,7 +18,7 @@ from program import Program, ask
 from nicemu import Network, Nic
 from nicemu.errors import ConfigurationError, SnapshotError
 from nicemu.monitor import Monitor, MonitorServer
-from nicemu.monitor.server import answer_json, answer_line
+from nicemu.monitor.server import answer_json, answer_line, split_values
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def test_qmp_socket(tmp_path: Path) -> None:
         client.settimeout(5)
 
         def say(line: str) -> Any:
-            client.sendall(line.encode() + b"\n" if line else b"")
+            client.sendall(line.encode())
             for _ in range(5):
                 nic.loop.turn(0.01)
             return json.loads(client.recv(65536))
@@ -219,7 +219,26 @@ def test_qmp_socket(tmp_path: Path) -> None:
         assert say('{"execute": "query-version"}')["error"]["class"] == "CommandNotFound"
         assert say('{"execute": "qmp_capabilities"}') == {"return": {}}
         assert say('{"execute": "query-version"}')["return"]["qemu"]["major"] == 0
-        assert "error" in say("info network")
+        assert "error" in say("info network\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "values", "rest"),
+    [
+        (b"", [], b""),
+        (b'{"a": 1}', [b'{"a": 1}'], b""),
+        (b' {"a":\n{"b": [1]}}\r\n{"c"', [b'{"a":\n{"b": [1]}}'], b'{"c"'),
+        (b'{"}": "\\"}"}{}', [b'{"}": "\\"}"}', b"{}"], b""),
+        (b'{"\\\\"}{', [b'{"\\\\"}'], b"{"),
+        (b'{"', [], b'{"'),
+        (b"nonsense", [], b"nonsense"),
+        (b"nonsense\n{}", [b"nonsense\n", b"{}"], b""),
+        (b"{]}", [b"{]"], b"}"),
+        (b"}\n", [b"}\n"], b""),
+    ],
+)
+def test_json_needs_no_lines(data: bytes, values: list[bytes], rest: bytes) -> None:
+    assert split_values(data) == (values, rest)
 
 
 # ------------------------------------------------------------------------------------------------- sockets

@@ -18,7 +18,7 @@ from nicemu.errors import NicemuError
 from nicemu.monitor.commands import Monitor
 from nicemu.unix_socket import listen
 
-__all__ = ["MonitorServer", "answer_json", "answer_line"]
+__all__ = ["MonitorServer", "answer_json", "answer_line", "split_values"]
 
 #: A longer line, or an answer that nobody reads, ends the connection.
 LINE_MAX, UNREAD_MAX = 4096, 1 << 20
@@ -32,6 +32,44 @@ def answer_line(monitor: Monitor, line: str) -> str:
     except (NicemuError, OSError) as error:
         return f"ERR {error}".replace("\n", " ")
     return f"{text}\nOK" if text else "OK"
+
+
+# ------------------------------------------------------------------------------------------------- what has come
+
+
+def split_lines(data: bytes) -> tuple[list[bytes], bytes]:
+    """Whole lines, and what is left."""
+    *lines, rest = data.split(b"\n")
+    return lines, rest
+
+
+def split_values(data: bytes) -> tuple[list[bytes], bytes]:
+    """Whole JSON values, which QMP clients need not end with a line, and what is left."""
+    values = []
+    while (data := data.lstrip()) and (end := _value_end(data)):
+        values.append(data[:end])
+        data = data[end:]
+    return values, data
+
+
+def _value_end(data: bytes) -> int:
+    """Where the object or array that begins here ends, or the line if neither does; 0: not yet."""
+    if data[:1] not in (b"{", b"["):
+        return data.find(b"\n") + 1
+    depth, quoted, escaped = 0, False, False
+    for at, byte in enumerate(data):
+        if quoted:
+            quoted = escaped or byte != ord('"')
+            escaped = not escaped and byte == ord("\\")
+        elif byte == ord('"'):
+            quoted = True
+        elif byte in b"{[":
+            depth += 1
+        elif byte in b"}]":
+            depth -= 1
+            if not depth:
+                return at + 1
+    return 0
 
 
 # ------------------------------------------------------------------------------------------------- JSON
@@ -120,7 +158,7 @@ class MonitorServer:
         if len(self._clients) == CLIENTS_MAX:
             connection.close()
             return
-        client = _Client(connection, negotiated=not self.json_only)
+        client = _Client(connection, json_only=self.json_only)
         self._clients.add(client)
         self._loop.watch(connection.fileno(), lambda events: self._serve(client))
         if self.json_only:
@@ -174,19 +212,20 @@ class MonitorServer:
 
 
 class _Client:
-    """One connection: bytes in up to a line's end, bytes out that its reader has not taken."""
+    """One connection: bytes in up to the end of a line or of a JSON value, bytes out that its reader has not taken."""
 
-    def __init__(self, connection: socket.socket, *, negotiated: bool) -> None:
+    def __init__(self, connection: socket.socket, *, json_only: bool) -> None:
         connection.setblocking(False)
         self.connection = connection
-        self.negotiated = negotiated
+        self.json_only = json_only
+        self.negotiated = not json_only
         self.watched = int(select.EPOLLIN)
         self.unsent = b""
         self._line = b""
         self._ended = False
 
     def receive(self) -> list[str]:
-        """The whole lines that have come."""
+        """The whole lines, or values, that have come."""
         try:
             data = self.connection.recv(LINE_MAX)
             self._ended = not data
@@ -194,7 +233,7 @@ class _Client:
             return []
         except OSError:
             data, self._ended = b"", True
-        *lines, self._line = (self._line + data).split(b"\n")
+        lines, self._line = (split_values if self.json_only else split_lines)(self._line + data)
         if len(self._line) > LINE_MAX:
             self._ended = True
         return [line.decode(errors="replace") for line in lines]
