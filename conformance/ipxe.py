@@ -26,6 +26,7 @@ SECONDS = 90
 SCRIPT = """#!ipxe
 ifstat
 dhcp net0 || goto failed
+ifstat
 show net0/ip
 ping -c 3 10.0.2.2 || goto failed
 echo @@pinged

@@ -35,7 +35,8 @@ class Check:
 class Card:
     """A card: its model name for nicemu, the kernel's module, and its checks.
 
-    ``peer`` is QEMU's own model and ``ipxe`` what iPXE calls the card, each None where there is none.
+    ``peer`` is QEMU's own model and ``ipxe`` what iPXE calls the card, each None where there is none. ``options`` are
+    parameters of the module.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Card:
     peer: str | None
     ipxe: str | None
     checks: tuple[Check, ...]
+    options: str = ""
 
 
 def card(name: str) -> Card:

@@ -1,5 +1,5 @@
 # What the tests share. The card is always eth0; the wire is the user network 10.0.2.0/24 with the host at 10.0.2.2.
-# From the kernel command line: $module (the card's driver), $iperf and $service (ports on the host).
+# From the kernel command line: $module (the card's driver), $options (its parameters), $iperf and $service (ports on the host).
 host=10.0.2.2
 address=10.0.2.15
 
@@ -53,7 +53,7 @@ reachable() {
 }
 
 load() {
-    modprobe "$module" || fail "modprobe $module"
+    modprobe "$module" $options || fail "modprobe $module $options"
     within 10 present || fail "no eth0 within 10 s of modprobe $module"
 }
 
