@@ -772,7 +772,6 @@ RULES: tuple[Rule, ...] = (
     _rule("tx.tso-length", "error", "6.2", "LRGLEN is greater than the headers are long", "LRGLEN", "header bytes"),
     _rule("tx.vlan-mode", "warning", "2.8", "INS_VLAN is used while TX_GMF_CTRL inserts tags", "list element"),
     _rule("tx.disabled", "note", "2.12", "Frames are sent while GM_GP_CTRL.TX_ENA is set", "GM_GP_CTRL", "PUT_IDX"),
-    _rule("rx.order", "error", "3.4", "BUFFER follows PACKET", "list element"),
     _rule("rx.buffers-too-small", "error", "3.4", "A frame fits into its PACKET and BUFFERs", "frame bytes",
           "buffer bytes"),
     _rule("rx.overrun", "note", "6.4", "Buffers are added before the receive FIFO is full", "frame bytes", "PUT_IDX"),
