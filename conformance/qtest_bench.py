@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nicemu.bench import BenchError, per_frame
-from nicemu.drivers.workload import Marks, Read, Step, Store, Until, Workload, Write
+from nicemu.drivers.workload import Marks, Port, Read, Step, Store, Until, Workload, Write
 
 from .cards import MAC, card
 from .provision import LOADER, Tree, ensure
@@ -94,6 +94,8 @@ class Session:
     def count(self, times: int) -> int:
         """Frames since the last count; where they leave marks, those of the last turn stand for all ``times``."""
         counter = self.workload.counter
+        if isinstance(counter, Port):
+            raise BenchError(f"QEMU, {self.workload.name}: nothing counts these frames there")
         if isinstance(counter, Marks):
             return times * counter.count(self.computer.peek(counter.address, counter.stride * self.workload.frames))
         return self.computer.read(self.bars[counter.bar], counter.offset, counter.size)

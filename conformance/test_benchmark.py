@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from nicemu.bench import Row, run_rounds
-from nicemu.drivers.workload import Workload, workloads
+from nicemu.drivers.workload import Port, Workload, workloads
 
 from . import qtest_bench
 
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.alone
     ("name", "workload"),
     [
         (name, workload)
-        for name in ("e1000",)
+        for name, kinds in (("e1000", ("TX", "RX", "TSO")), ("rtl8139", ("TX",)))
         for workload in workloads(name)
-        if workload.name.startswith(("TX", "RX", "TSO"))
+        if workload.name.startswith(kinds) and not isinstance(workload.counter, Port)
     ],
     ids=lambda value: getattr(value, "name", value),
 )

@@ -38,7 +38,7 @@ class Rig:
 
     def register(self, accept: Callable[[Register], bool]) -> tuple[nicemu.core.Space, Register]:
         """The first register of a BAR that the test can use."""
-        return next((s, r) for s in self.nic.bars.values() for r in s.table if not r.window and accept(r))
+        return next((s, r) for s in self.nic.bars.values() for r in s.table if r.present and not r.window and accept(r))
 
 
 @pytest.fixture

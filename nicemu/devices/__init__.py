@@ -43,6 +43,12 @@ MODELS: Mapping[str, ModelInfo] = {
         "PCnetFast3",
         ("am79c973",),
     ),
+    "rtl8139": ModelInfo(
+        "rtl8139", "Realtek RTL8139C+ Fast Ethernet", "PCI", "nicemu.devices.rtl8139", "RTL8139", ("rtl8139cp",)
+    ),
+    "rtl8139c": ModelInfo(
+        "rtl8139c", "Realtek RTL8139C Fast Ethernet", "PCI", "nicemu.devices.rtl8139", "RTL8139C", ("rtl8139too",)
+    ),
     "yukon2": ModelInfo(
         "yukon2",
         "Marvell 88E8057 (Yukon Ultra 2) Gigabit Ethernet",

@@ -63,9 +63,9 @@ class Driver(ABC):
                must be one mapped buffer.
     max_frame: longest frame to receive, in bytes without FCS and tag; above 1514 needs the feature "jumbo".
 
-    features says what the card can do beside plain frames: "checksum" and "tso" (with IPv6: "tso6") on sending,
-    "rx-checksum" on receiving, "vlan" tags inserted and stripped, filters for "multicast" and "vlan-filter", "jumbo"
-    frames, and the parts "eeprom", "phy" and "interrupts".
+    features says what the card can do beside plain frames: "checksum" and "tso" (with IPv6: "checksum6", "tso6") on
+    sending, "rx-checksum" on receiving (with IPv6: "checksum6"), "vlan" tags inserted and stripped, filters for
+    "multicast" and "vlan-filter", "jumbo" frames, and the parts "eeprom", "phy" and "interrupts".
     """
 
     features: ClassVar[frozenset[str]] = frozenset()

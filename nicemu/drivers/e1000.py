@@ -94,7 +94,7 @@ class E1000Driver(Driver):
     """
 
     features: ClassVar[frozenset[str]] = frozenset(
-        {"checksum", "tso", "tso6", "rx-checksum", "vlan", "vlan-filter", "multicast", "jumbo"}
+        {"checksum", "checksum6", "tso", "tso6", "rx-checksum", "vlan", "vlan-filter", "multicast", "jumbo"}
         | {"eeprom", "phy", "interrupts"}
     )
 

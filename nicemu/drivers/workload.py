@@ -12,7 +12,7 @@ from importlib import import_module
 from nicemu.devices import find_class
 from nicemu.errors import ConfigurationError
 
-__all__ = ["Arrive", "Marks", "Read", "Step", "Store", "Until", "Workload", "Write", "workloads"]
+__all__ = ["Arrive", "Marks", "Port", "Read", "Step", "Store", "Until", "Workload", "Write", "workloads"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,13 @@ class Marks:
         return sum(byte & self.mask == self.value for byte in memory[:: self.stride])
 
 
+@dataclass(frozen=True)
+class Port:
+    """For frames that nothing in the guest tells of: one of our own counters, by its name in `Nic.counters`."""
+
+    name: str
+
+
 Step = Write | Read | Store | Until | Arrive
 
 
@@ -99,7 +106,7 @@ class Workload:
     back: tuple[Step, ...]
     kick: tuple[Step, ...]
     fence: tuple[Step, ...]
-    counter: Read | Marks
+    counter: Read | Marks | Port
     instead: tuple[Workload, Workload] | None = None
 
 
@@ -110,4 +117,5 @@ def workloads(model: str) -> list[Workload]:
         module = import_module(f"nicemu.drivers.{family}_bench")
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"no workloads for {model} ({family})") from error
-    return list(module.workloads())
+    of_model = getattr(module, "workloads_of", None)  # for a family whose members differ
+    return list(of_model(model) if of_model else module.workloads())

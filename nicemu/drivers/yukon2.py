@@ -72,7 +72,7 @@ class Yukon2Driver(Driver):
     """
 
     features: ClassVar[frozenset[str]] = frozenset(
-        {"checksum", "tso", "rx-checksum", "vlan", "multicast", "jumbo", "eeprom", "phy", "interrupts"}
+        {"checksum", "checksum6", "tso", "rx-checksum", "vlan", "multicast", "jumbo"} | {"eeprom", "phy", "interrupts"}
     )
 
     def __init__(

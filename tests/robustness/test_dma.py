@@ -51,7 +51,7 @@ class Log:
 def test_every_descriptor_is_read_once(world: World) -> None:
     """A guest that changes a descriptor while the card is at it cannot have checks see one thing and DMA another."""
     scenes = [(name, operations) for name, operations in world.family.scenes("read") if "ring" in name]
-    assert scenes
+    assert bool(scenes) == bool(world.family.descriptor_bytes)
     for name, operations in scenes:
         world.restore()
         log = Log(world, "lazy")

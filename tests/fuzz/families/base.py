@@ -38,7 +38,7 @@ class Family(ABC):
 
     #: Descriptors that one operation may take: all of every ring.
     most_descriptors: int
-    #: Bytes of a descriptor.
+    #: Bytes of a descriptor; 0 where the card has none in memory.
     descriptor_bytes: int
     #: Bytes of memory that the reference driver needs, with `driver_options`.
     footprint: int

@@ -1,0 +1,70 @@
+"""The RTL8139C and C+ to the fuzzer and the robustness tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
+from typing import Any
+
+import nicemu
+from nicemu.devices.rtl8139 import eeprom_image
+
+from ..generator import Generator, Operation
+from . import rtl8139_lists
+from .base import Attack, Family
+from .rtl8139_generator import RTL8139Generator
+from .rtl8139_registers import IPCS, LGSEN, RST, TAGC, TCPCS, packet, receive, write
+
+__all__ = ["RTL8139"]
+
+
+class RTL8139(Family):
+    """The RTL8139C+ in both of its modes, or the RTL8139C (plus=False)."""
+
+    most_descriptors = 64 * 1024
+    driver_options: dict[str, Any] = {}  # noqa: RUF012
+    kept_by_soft_reset = frozenset()
+    footprint = 64 * (2 * 16 + 4096 + 1536)
+
+    def __init__(self, *, plus: bool = True) -> None:
+        self.plus = plus
+        self.descriptor_bytes = 16 if plus else 0
+
+    def invent(self, offset: int, length: int, salt: int) -> bytes:
+        """Descriptors that name memory and belong to the card; between them what a frame may hold."""
+        made = b""
+        for place in range(offset // 16, (offset + length + 15) // 16):
+            choice = (place * 2654435761 + salt * 40503) >> 3
+            address = 0x20000 + (choice & 0x3FFF8)
+            made += (
+                packet(address, 60 + choice % 1400),
+                packet(address, 60 + choice % 1400, IPCS | TCPCS, TAGC | choice & 0xFFFF),
+                packet(address, choice % 4000, LGSEN | (choice & 0x3FF | 0x400) << 16),
+                receive(address, choice & 0x1FF8),
+            )[choice % 4]
+        return made[offset % 16 : offset % 16 + length]
+
+    def generator(self, random: Random, model: str) -> Generator:
+        return RTL8139Generator(random, model)
+
+    def soft_reset(self) -> list[Operation]:
+        return [write("CR", RST)]
+
+    def scenes(self, place: str) -> Iterator[tuple[str, list[Operation]]]:
+        return rtl8139_lists.scenes(place, self.plus)
+
+    def far_rings(self) -> Iterator[list[Operation]]:
+        return rtl8139_lists.far_rings(self.plus)
+
+    def repair(self, nic: nicemu.Nic) -> None:
+        state = nic.parts()["eeprom"].state()
+        nic.parts()["eeprom"].load_state({**state, "words": eeprom_image(nic.mac)})
+
+    def lists(self) -> Mapping[str, Callable[[], Iterator[Attack]]]:
+        return {name: lambda made=made: self._fitting(made()) for name, made in rtl8139_lists.LISTS.items()}
+
+    def _fitting(self, attacks: Iterator[Attack]) -> Iterator[Attack]:
+        """Without those on what the plain chip lacks."""
+        for attack in attacks:
+            if self.plus or not rtl8139_lists.is_plus(attack):
+                yield attack
