@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from backend_station import Wire
@@ -305,3 +308,11 @@ def test_backends_leave_no_descriptors_behind() -> None:
     for _ in range(200):
         turn()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_example_of_a_python_backend() -> None:
+    """examples/python_backend.py: frames to another process and back."""
+    example = Path(__file__).parents[1] / "examples" / "python_backend.py"
+    done = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "10.0.0.1 is at 02:00:00:00:00:01\nit echoes nicemu\n"
