@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import socket
 import stat
 import struct
+import subprocess
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -357,3 +363,58 @@ def test_monitor_leaves_no_descriptors(tmp_path: Path) -> None:
             connection.connect(str(tmp_path / "monitor"))
             nic.loop.turn(0.01)
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_terminal_has_a_prompt_completion_and_history(tmp_path: Path) -> None:
+    """At a pseudo-terminal: a word completed with the tab key, the line before with the up key, an end of input."""
+    leader, follower = pty.openpty()
+    before = termios.tcgetattr(follower)
+    command = [sys.executable, "-m", "nicemu", "run", "-netdev", "null,id=n0", "-monitor", "stdio"]
+    environment = os.environ | {"TERM": "dumb", "INPUTRC": "/dev/null"}
+    with subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environment) as process:
+        shown = ""
+
+        def until(text: str, times: int = 1) -> None:
+            nonlocal shown
+            while shown.count(text) < times:
+                assert select.select([leader], [], [], 20)[0], shown
+                shown += os.read(leader, 4096).decode()
+
+        until("(nicemu) ")
+        os.write(leader, b"info netw\t\r")
+        until("n0: index=0,type=null")
+        until("(nicemu) ", 2)
+        os.write(leader, b"\x1b[A\r")
+        until("n0: index=0,type=null", 2)
+        until("(nicemu) ", 3)
+        os.write(leader, b"\x04")
+        until("`quit` ends the program")
+        until("(nicemu) ", 4)
+        os.write(leader, b"quit\r")
+        assert process.wait(20) == 0, shown
+    assert termios.tcgetattr(follower) == before, "the terminal is as it was"
+    os.close(leader)
+    os.close(follower)
+
+
+def test_random_commands_leave_it_working(monitor: Monitor) -> None:
+    words = [word for command in monitor.commands for word in command.line.split()]
+    words += ["lo", "l0", "n0", "u0", "on", "off", "id=x", "null,id=n9", "user,id=q,net=\x00", "hubport,id=z,hubid=0"]
+    words += [
+        "tcp::1-:1",
+        "unix:/x-:1",
+        "{",
+        '"',
+        "\udc80",
+        "filter-dump,netdev=l0,file=/dev/null",
+        "e1000.0",
+        "hub0port2",
+    ]
+    random = Random(7)
+    for _ in range(2000):
+        line = " ".join(random.choices([w for w in words if w not in ("save", "dump")], k=random.randint(0, 4)))
+        assert answer_line(monitor, line).splitlines()[-1].startswith(("OK", "ERR "))
+        bytes_ = json.dumps({"execute": line.partition(" ")[0], "arguments": {"name": line, "options": [line]}})
+        json.loads(answer_json(monitor, bytes_[: random.randint(1, len(bytes_))]))
+    monitor.network.loop.turn(0)
+    assert "hub 0" in monitor.line("info network")

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 from nicemu import __version__
 from nicemu.backends import User
 from nicemu.core import Nic
-from nicemu.errors import ConfigurationError
+from nicemu.errors import ConfigurationError, NicemuError
 from nicemu.monitor import answers
 from nicemu.network import Netdev, Network
 
-__all__ = ["Monitor"]
+__all__ = ["REFUSED", "Monitor"]
+
+#: What a command may raise; the last three are of values that no check foresaw, and must not end the program either.
+REFUSED = (NicemuError, OSError, ValueError, TypeError, OverflowError)
 
 
 class Parameter(NamedTuple):

@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from nicemu.errors import NicemuError
-from nicemu.monitor.commands import Monitor
+from nicemu.monitor.commands import REFUSED, Monitor
 
 __all__ = ["Console"]
 
@@ -98,7 +98,7 @@ class Console:
             return
         try:
             text = self.monitor.line(line)
-        except (NicemuError, OSError) as error:
+        except REFUSED as error:
             text = f"Error: {error}"
         if text:
             print(text)

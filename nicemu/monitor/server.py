@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nicemu.errors import NicemuError
-from nicemu.monitor.commands import Monitor
+from nicemu.monitor.commands import REFUSED, Monitor
 from nicemu.unix_socket import listen
 
 __all__ = ["MonitorServer", "answer_json", "answer_line", "split_values"]
@@ -29,7 +29,7 @@ def answer_line(monitor: Monitor, line: str) -> str:
     """The answer to a line: what the command shows and `OK`, or `ERR reason`."""
     try:
         text = monitor.line(line)
-    except (NicemuError, OSError) as error:
+    except REFUSED as error:
         return f"ERR {error}".replace("\n", " ")
     return f"{text}\nOK" if text else "OK"
 
@@ -88,7 +88,7 @@ def answer_json(monitor: Monitor, line: str, negotiated: bool = True) -> str:
         answer = _error("CommandNotFound", str(error))
     except RecursionError:
         answer = _error("GenericError", "arguments are nested too deeply")
-    except (NicemuError, OSError) as error:
+    except REFUSED as error:
         answer = _error("GenericError", str(error))
     if isinstance(request, dict) and "id" in request:
         answer["id"] = request["id"]
