@@ -103,6 +103,7 @@ def driven(tree: Tree, folder: Path, model: str, netdev: str, **options: Any) ->
     with machine(tree, folder, arguments) as computer:
         card: Any = Emulated(computer, model)
         driver = attach(card, base=DRIVER_AT, **options)
+        computer.command("memset", hex(DRIVER_AT), hex(driver.footprint), "0")  # QEMU has touched all of it
         driver.start()
         computer.advance(SETTLE)
         yield computer, driver
