@@ -168,6 +168,9 @@ def test_python_api(monitor: Monitor) -> None:
         ('{"execute": "qmp_capabilities"}', {"return": {}}),
         ('{"execute": "human-monitor-command", "arguments": {"command-line": "info findings"}}', {"return": ""}),
         ('{"execute": "query_findings"}', {"return": {}}),
+        ('{"execute": "snapshot-load", "arguments": {"file": "a\\u0000b"}}', "null byte"),
+        ('{"execute": "snapshot-load", "arguments": {"file": "\\ud800"}}', "encode"),
+        ('{"execute": "netdev_add", "arguments": {"type": "hubport", "id": "h", "hubid": 1e999}}', "hubid=inf"),
         ("{", "invalid JSON"),
         ("{" * 4000, "invalid JSON"),
         ('{"a":' * 800, "invalid JSON"),
@@ -410,6 +413,7 @@ def test_random_commands_leave_it_working(monitor: Monitor) -> None:
         "e1000.0",
         "hub0port2",
     ]
+    words += ["null,id=a\x00b", "filter-dump,netdev=n0,file=a\x00b", "hubport,id=h,hubid=1e9"]
     random = Random(7)
     for _ in range(2000):
         line = " ".join(random.choices([w for w in words if w not in ("save", "dump")], k=random.randint(0, 4)))
