@@ -414,9 +414,9 @@ static void write_csr0(nic_device *device, const nic_row *row NIC_UNUSED, const 
     }
     if (value & BEGINS)
         device->cells[PCNET_CSR0] &= ~PCNET_CSR0_STOP;
+    if (value & PCNET_CSR0_INIT && !(old & PCNET_CSR0_STOP))
+        nic_find(device, PCNET_FIND_INIT_WHILE_RUNNING, value, old);
     if (value & PCNET_CSR0_INIT && (!(old & PCNET_CSR0_INIT) || old & PCNET_CSR0_STOP)) {
-        if (!(old & PCNET_CSR0_STOP))
-            nic_find(device, PCNET_FIND_INIT_WHILE_RUNNING, value, old);
         card->init_owed = true;
         nic_want_work(device, PCNET_WORK_INIT);
     }
@@ -573,16 +573,6 @@ void pcnet_set_link(nic_device *device, bool up, uint32_t megabits, bool full_du
 
 void pcnet_set_phy_loopback(nic_device *device, bool on) { pcnet_of(device)->phy_loopback = on; }
 
-void pcnet_set_pattern(nic_device *device, uint32_t address, const uint8_t *bytes)
-{
-    memcpy(pcnet_of(device)->pattern + 5 * (address % PCNET_PATTERN_WORDS), bytes, 5);
-}
-
-void pcnet_get_pattern(nic_device *device, uint32_t address, uint8_t *bytes)
-{
-    memcpy(bytes, pcnet_of(device)->pattern + 5 * (address % PCNET_PATTERN_WORDS), 5);
-}
-
 /* ------------------------------------------------------------------ resets and snapshots */
 
 /* DWIO outlives S_RESET, and so do rings and what is known of the link. */
@@ -592,10 +582,8 @@ static void reset(nic_device *device, int kind)
     card->init_owed = card->initializing = card->start_owed = card->suspending = false;
     card->dropping = card->under_way = false;
     card->runts = card->collisions = 0;
-    if (kind == NIC_RESET_POWER) {
+    if (kind == NIC_RESET_POWER)
         card->initialized = false;
-        memset(card->pattern, 0, sizeof(card->pattern));
-    }
     select_mode(device);
 }
 
@@ -610,7 +598,6 @@ static const nic_state_field state[] = {
     NIC_STATE(pcnet, runts),
     NIC_STATE(pcnet, collisions),
     NIC_STATE_ARRAY(pcnet, disturb),
-    NIC_STATE_ARRAY(pcnet, pattern),
     {NULL, 0, 0, 0, false},
 };
 

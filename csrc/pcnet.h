@@ -22,7 +22,6 @@ enum {
     PCNET_MIN = 60,           /* IEEE 802.3 minFrameSize, without FCS */
     PCNET_MAX = 1514,         /* maxUntaggedFrameSize, without FCS */
     PCNET_CLOCK_NS = 30,      /* of a bus at 33 MHz */
-    PCNET_PATTERN_WORDS = 64, /* of 40 bits (OnNow Pattern Match Mode) */
 };
 
 enum {
@@ -120,7 +119,6 @@ typedef struct pcnet {
     uint32_t megabits;
     uint8_t runts, collisions; /* since the last frame that was stored: RPC and RCC */
     uint32_t disturb[PCNET_DISTURBANCES];
-    uint8_t pattern[PCNET_PATTERN_WORDS * 5];
     pcnet_batch batch;
 } pcnet;
 

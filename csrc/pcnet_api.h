@@ -26,7 +26,5 @@ void pcnet_disturb(nic_device *device, uint32_t kind, uint32_t count);
 uint32_t pcnet_csr0(const nic_device *device); /* as a read shows it */
 void pcnet_set_link(nic_device *device, bool up, uint32_t megabits, bool full_duplex);
 void pcnet_set_phy_loopback(nic_device *device, bool on);
-void pcnet_set_pattern(nic_device *device, uint32_t address, const uint8_t *bytes); /* five of the pattern RAM */
-void pcnet_get_pattern(nic_device *device, uint32_t address, uint8_t *bytes);
 
 #endif

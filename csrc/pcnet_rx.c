@@ -288,7 +288,7 @@ static void store(walk *w, const arrival *a, const pcnet_descriptor *descriptor)
     fill(w, a, *descriptor, parts, length + shift, length);
 }
 
-/* ------------------------------------------------------------------ Magic Packet, pattern match and link change */
+/* ------------------------------------------------------------------ Magic Packet */
 
 static bool is_magic(const nic_device *device, const uint8_t *bytes, uint32_t length)
 {

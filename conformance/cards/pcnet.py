@@ -27,7 +27,7 @@ CARD = Card(
     model="pcnet",
     module="pcnet32",
     peer="pcnet",
-    ipxe="79c970",
+    ipxe="pcnet32",
     checks=(
         *first_light(),
         *COMMON,

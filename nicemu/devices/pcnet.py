@@ -19,7 +19,7 @@ from nicemu.am79c973_phy import Am79C973Phy
 from nicemu.core import EthtoolDump, Nic
 from nicemu.devices.pcnet_tables import BCR, CSR, IO, RULES, TABLES_970A
 from nicemu.eeprom import MicrowireEeprom
-from nicemu.engine import ffi, lib
+from nicemu.engine import lib
 from nicemu.errors import ConfigurationError
 from nicemu.options import Option
 from nicemu.pci import Bar, Function, power_management
@@ -29,11 +29,10 @@ __all__ = ["PCnet", "PCnetFast3"]
 
 # Bits of registers that the hooks below use.
 EDI, ESK, ECS, EEN, EEDET, PREAD, PVALID = 1 << 0, 1 << 1, 1 << 2, 1 << 4, 1 << 13, 1 << 14, 1 << 15
-CSR5_MPMODE = 1 << 1
 CSR7_MCCINT, CSR7_MAPINT, CSR7_MREINT = 1 << 5, 1 << 7, 1 << 9
-CSR116_PMAT, CSR116_LCMODE, CSR116_LCDET, CSR116_PME_EN_OVR = 1 << 7, 1 << 8, 1 << 9, 1 << 10
-BCR9_FDEN, BCR32_APEP, BCR45_PMAT_MODE = 1 << 0, 1 << 11, 1 << 7
-PMCSR_STATE, PMCSR_PME_EN, PMCSR_PME_STATUS = 3, 1 << 8, 1 << 15
+CSR116_LCMODE, CSR116_LCDET = 1 << 8, 1 << 9
+BCR9_FDEN, BCR32_APEP = 1 << 0, 1 << 11
+PMCSR_STATE, PMCSR_PME_STATUS = 3, 1 << 15
 FAST_BACK_TO_BACK_MEDIUM = 0x0280
 
 #: One bit of the 93C46 in the `wire` profile: a PREAD takes 27 clocks a word at 1 MHz (EEPROM Interface).
@@ -110,7 +109,7 @@ class PCnet(Nic):
 
     eeprom: a file of 128 bytes (64 little-endian words) that is the card's EEPROM: made if it is missing, kept in step
             with what the driver writes.  Its address then replaces `mac`.
-    on_wake: called with bits of CSR116 when a Magic Packet, a pattern or the link wakes the system.
+    on_wake: called with bits of CSR116 when a Magic Packet or the link wakes the system.
     """
 
     MODEL = "pcnet"
@@ -336,7 +335,7 @@ class PCnetFast3(PCnet):
     def setup(self) -> None:
         """The PHY beside what the Am79C970A has."""
         super().setup()
-        self._pmcsr, self._pm_data = (self.compiled.cell("config", name) for name in ("PMCSR", "PM_DATA"))
+        self._pmcsr = self.compiled.cell("config", "PMCSR")
         self._phy_timer = self.timer("phy", lambda: self.phy.poll())
         self.phy = Am79C973Phy(
             now_ns=(lambda: self.clock.now) if self.timed else None,
@@ -422,23 +421,6 @@ class PCnetFast3(PCnet):
         self.cells[self._pmcsr] |= PMCSR_PME_STATUS
         if self.on_wake:
             self.on_wake(bits)
-
-    def write_bcr_BCR45(self, value: int, old: int, index: int) -> None:  # noqa: N802
-        """BCR45: outside of pattern match mode the word of the RAM that is addressed shows."""
-        control = int(self.cells[self._bcr[45]])
-        if control & BCR45_PMAT_MODE:
-            return
-        word = ffi.new("uint8_t[5]")
-        lib.pcnet_get_pattern(self.handle, control & 0x7F, word)
-        self._pattern_address = control & 0x7F
-
-    def write_bcr_BCR47(self, value: int, old: int, index: int) -> None:  # noqa: N802
-        """BCR47: the five bytes go into the RAM."""
-        control = int(self.cells[self._bcr[45]])
-        if control & BCR45_PMAT_MODE:
-            return
-        data = bytes([control >> 8]) + b"".join(int(self.cells[self._bcr[n]]).to_bytes(2, "little") for n in (46, 47))
-        lib.pcnet_set_pattern(self.handle, control & 0x7F, data)
 
     def write_config_PMCSR(self, value: int, old: int, index: int) -> None:  # noqa: N802
         """PMCSR: D0 and D3hot, nothing between; leaving D3 is a reset (PCI PM 1.1, 5.4)."""
