@@ -405,7 +405,7 @@ RULES: tuple[Rule, ...] = (
     _rule("dma.bus-master-off", "error", "DS 7", "COMMAND has its bus master bit set before DMA begins", "address",
           "bytes"),
     _rule("dma.unmapped", "error", "DS 5.6", "Descriptors and buffers lie in memory", "address", "bytes"),
-    _rule("config.locked", "error", "DS 5.9",
+    _rule("access.locked", "error", "DS 5.9",
           "IDR and CONFIG1, 3, 4 are written while CR9346.EEM is 3, RCR while CR.RE and TCR while CR.TE is 1",
           "row", "value"),
     _rule("config.bmcr-locked", "error", "DS 5.9", "BMCR bits 13, 12 and 8 are written while CR9346.EEM is 3",
