@@ -151,7 +151,7 @@ uint64_t pcnet_bus_time(nic_device *device, uint32_t bytes)
 /* CSR47: so long after a look at the rings comes the next; never more often than a live host would bear. */
 static uint64_t poll_interval(const nic_device *device)
 {
-    enum { LEAST_NS = 100000 };
+    enum { LEAST_NS = 500000 };
     uint64_t interval = (uint64_t)(0x10000 - pcnet_reg(device, PCNET_CSR47)) * PCNET_CLOCK_NS;
     return interval > LEAST_NS ? interval : LEAST_NS;
 }

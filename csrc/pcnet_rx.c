@@ -25,6 +25,7 @@ enum {
     WINDOW = 128,        /* bytes of a scattered frame that filters look at */
     MAGIC = 6 + 16 * 6,
     PARTS = NIC_FRAME_IOV + 4,
+    AHEAD = 16,          /* descriptors that a lossless wire waits for */
     SEARCHED = 1024,     /* descriptors without STP that one frame may skip */
 };
 
@@ -332,7 +333,7 @@ static void begin(nic_device *device, walk *w, bool looped)
 static bool finds_room(const walk *w, uint32_t length)
 {
     uint32_t index = w->ring.index;
-    for (uint32_t i = 0; i < w->ring.count; i++, index = pcnet_next(&w->ring, index)) {
+    for (uint32_t i = 0; i < w->ring.count && i < AHEAD; i++, index = pcnet_next(&w->ring, index)) {
         pcnet_descriptor descriptor;
         if (!w->device->bus_master || !pcnet_fetch(w->device, &w->ring, index, &descriptor))
             return true;
