@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from backend_station import Station
 
-from nicemu.backends import Backend, Dgram, Stream
+from nicemu.backends import Backend, Dgram, L2tpv3, Stream, parse
 from nicemu.errors import BackendError, ConfigurationError
 
 Ends = Callable[[Path], tuple[Backend, Backend]]
@@ -100,3 +103,141 @@ def test_nothing_given_is_answered_with_what_is_expected(make: type[Backend]) ->
 def test_a_client_without_a_server_says_so(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="start its server first, or give reconnect-ms"):
         Stream(addr_path=tmp_path / "nobody")
+
+
+# ---------------------------------------------------------------------- l2tpv3
+
+
+def packet(session: int, cookie: int, frame: bytes, word: int = 0x30000) -> bytes:
+    return struct.pack(">IIQ", word, session, cookie) + frame
+
+
+def test_l2tpv3_takes_its_own_session_and_nothing_else() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        wire = L2tpv3(
+            src="127.0.0.1", dst="127.0.0.1", udp=True, srcport=port, dstport=peer.getsockname()[1],
+            txsession=7, rxsession=8, txcookie=0x1122334455667788, rxcookie=0x99, cookie64=True,
+        )  # fmt: skip
+        station = Station(wire)
+        frame = bytes(range(60))
+        for datagram in (
+            packet(8, 0x99, frame),
+            packet(9, 0x99, frame),
+            packet(8, 0x98, frame),
+            packet(8, 0x99, frame, 0x80030000),  # a control message
+            packet(8, 0x99, frame, 0x20000),  # version 2
+            packet(8, 0x99, b""),
+            packet(8, 0x99, frame)[:11],
+            packet(8, 0x99, frame[::-1]),
+        ):
+            peer.sendto(datagram, ("127.0.0.1", port))
+        station.wait(lambda: len(station.wire.received) == 2)
+        assert station.frames() == [frame, frame[::-1]]
+        counters = wire.l2tpv3_counters
+        assert (counters.bad_header, counters.bad_session, counters.bad_cookie) == (4, 1, 1)
+        assert wire.counters.receive_drops == 6
+        station.put(frame)
+        station.turn()
+        peer.settimeout(5)
+        assert peer.recv(2048) == packet(7, 0x1122334455667788, frame)
+        station.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("txsession=1", "needs src"),
+        ("src=127.0.0.1,dst=127.0.0.1,udp=on,txsession=1", "needs srcport and dstport"),
+        ("src=127.0.0.1,dst=127.0.0.1,txsession=0x100000000", "expected a number of 32 bits"),
+        ("src=127.0.0.1,dst=127.0.0.1,txsession=1,txcookie=1", "expected both or neither"),
+        ("src=127.0.0.1,dst=127.0.0.1,txsession=1,offset=257", "expected 0 to 256 bytes"),
+    ],
+)
+def test_l2tpv3_mistakes(options: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse(f"l2tpv3,{options}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("socket", "nothing given; expected one of: fd, listen, connect, mcast, udp"),
+        ("socket,listen=:1,connect=:2", "listen and connect given"),
+        ("socket,mcast=10.0.0.1:5", "no IPv4 multicast group"),
+        ("socket,udp=127.0.0.1:5", "needs localaddr"),
+        ("socket,connect=127.0.0.1", "expected host:port"),
+        ("socket,fd=0x", "expected a number"),
+        ("socket,fd=987654", "expected an open stream or datagram socket"),
+        ("stream,addr.path=/x,addr.port=5", "options of inet and unix"),
+        ("stream,addr.type=vsock", "expected one of: inet, unix, fd"),
+        ("stream,server=on,addr.path=/x,reconnect-ms=5", "for a client"),
+        ("stream,addr.path=/" + "x" * 120, "expected 1 to 107"),
+        ("dgram,local.path=/x", "expected local.path and remote.path"),
+        ("dgram,local.port=70000,remote.host=127.0.0.1,remote.port=1", "not a port"),
+    ],
+)
+def test_mistakes_say_what_is_expected(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse(text)
+
+
+# ---------------------------------------------------------------------- between processes
+
+STATION = """
+import sys, time
+import nicemu
+from nicemu.backends import parse
+from nicemu.drivers import attach
+own, others, netdev = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+wire = parse(netdev)
+nic = nicemu.create("e1000", memory=nicemu.GuestMemory(8 << 20), loop=nicemu.Loop(), backend=wire)
+driver = attach(nic)
+driver.start()
+print("ready", flush=True)
+sys.stdin.readline()
+driver.wait(driver.link_up, "link")
+heard = {}
+for number in range(50):
+    driver.send(b"\\xff" * 6 + bytes([2, 0, 0, 0, 0, own]) + number.to_bytes(2, "big") + bytes(46))
+deadline = time.monotonic() + 20
+while sum(map(len, heard.values())) < 50 * others and time.monotonic() < deadline:
+    nic.loop.turn(0.05)
+    for frame in driver.receive():
+        heard.setdefault(frame.data[11], []).append(int.from_bytes(frame.data[12:14], "big"))
+print(sorted((who, numbers == list(range(50))) for who, numbers in heard.items()), flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize(
+    "netdevs",
+    [
+        ("socket,listen=127.0.0.1:{port}", "socket,connect=127.0.0.1:{port}"),
+        ("socket,mcast=230.0.0.1:{port},localaddr=127.0.0.1",) * 3,
+    ],
+    ids=["TCP between two", "multicast between three"],
+)
+def test_cards_in_several_programs_hear_one_another(netdevs: tuple[str, ...]) -> None:
+    port = free_port(socket.SOCK_STREAM)
+    stations: list[subprocess.Popen[str]] = []
+    for own, netdev in enumerate(netdevs):
+        command = [sys.executable, "-c", STATION, str(own), str(len(netdevs) - 1), netdev.format(port=port)]
+        stations.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        assert stations[-1].stdout is not None
+        assert stations[-1].stdout.readline() == "ready\n"
+    for line in ("go\n", "end\n"):
+        for station in stations:
+            assert station.stdin is not None
+            station.stdin.write(line)
+            station.stdin.flush()
+        if line == "go\n":
+            for own, station in enumerate(stations):
+                assert station.stdout is not None
+                assert station.stdout.readline() == f"{[(i, True) for i in range(len(stations)) if i != own]}\n"
+    for station in stations:
+        assert station.wait(10) == 0
+        for pipe in (station.stdin, station.stdout):
+            assert pipe is not None
+            pipe.close()
