@@ -93,9 +93,9 @@ void pcnet_write_back(nic_device *device, const pcnet_ring *ring, uint32_t index
         misc = misc >> 16 & 0xfc00 ? misc >> 16 : misc & 0xffff;
     status = ring->style ? status >> 16 : status >> 24;
     if (NIC_UNLIKELY(!ring->memory)) {
-        if (with_misc)
-            pcnet_dma_write(device, ring->base + at + misc_at, &misc, misc_size);
-        pcnet_dma_write(device, ring->base + at + status_at, &status, status_size);
+        if ((with_misc && !pcnet_dma_write(device, ring->base + at + misc_at, &misc, misc_size)) ||
+            !pcnet_dma_write(device, ring->base + at + status_at, &status, status_size))
+            pcnet_abort(device);
         return;
     }
     if (with_misc)
