@@ -604,6 +604,8 @@ static bool take(walk *w, const nic_frame *frame)
     if (was_reset(w))
         return true;
     if (a.accepted && !room && w->hold && could_fit(device, &a)) {
+        if (rtl8139_cplus_receive(device)) /* RDU: some drivers give descriptors only when they are told */
+            w->causes |= RTL8139_ISR_RXOVW;
         watch_ring(device);
         return false;
     }
@@ -671,8 +673,8 @@ void rtl8139_store(nic_device *device)
         w.causes |= RTL8139_ISR_RXOVW;
     else if (device->port.inbound.frames && rtl8139_can_receive(device))
         nic_port_ready(&device->port);
-    else if (device->port.inbound.frames && !rtl8139_cplus_receive(device))
-        w.causes |= RTL8139_ISR_ROK;
+    else if (device->port.inbound.frames)
+        w.causes |= rtl8139_cplus_receive(device) ? RTL8139_ISR_RXOVW : RTL8139_ISR_ROK;
     if (rtl8139_of(device)->fifo_frames || device->port.inbound.frames)
         watch_ring(device);
     if (w.causes)

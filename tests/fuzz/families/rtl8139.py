@@ -61,7 +61,10 @@ class RTL8139(Family):
         nic.parts()["eeprom"].load_state({**state, "words": eeprom_image(nic.mac)})
 
     def lists(self) -> Mapping[str, Callable[[], Iterator[Attack]]]:
-        return {name: lambda made=made: self._fitting(made()) for name, made in rtl8139_lists.LISTS.items()}
+        lists = rtl8139_lists.LISTS
+        if not self.plus:
+            lists = {name: made for name, made in lists.items() if name not in ("endless", "offsets")}
+        return {name: lambda made=made: self._fitting(made()) for name, made in lists.items()}
 
     def _fitting(self, attacks: Iterator[Attack]) -> Iterator[Attack]:
         """Without those on what the plain chip lacks."""
