@@ -48,6 +48,12 @@ int nic_model_link_hook(nic_model *model, uint32_t row, const char *space, const
         r->write_hook = hook->write;
         found = (hook->read ? 1 : 0) | (hook->write ? 2 : 0);
     }
+    for (const nic_block_hook *block = model->card->blocks; block && block->name; block++) {
+        if (strcmp(block->name, name) || strcmp(block->space, space))
+            continue;
+        r->read_block = block->read;
+        r->write_block = block->write;
+    }
     const nic_pci_cells *pci = &model->pci;
     if (r->space == NIC_SPACE_CONFIG && !r->write_hook &&
         (r->cell == pci->command || r->cell == pci->msi_control || r->cell == pci->pm_control ||

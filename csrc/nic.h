@@ -250,12 +250,26 @@ typedef uint32_t (*nic_read_hook)(nic_device *device, const nic_row *row, const 
 /* Called after the row's masks were applied: the new value stands in the cell. */
 typedef void (*nic_write_hook)(nic_device *device, const nic_row *row, const nic_access *access);
 
+/* A block of equal accesses (insb, insw, insl and outs*) in one call, for ports that data goes through; false: this one
+ * has to be made access by access. */
+typedef bool (*nic_read_block_hook)(nic_device *device, const nic_row *row, const nic_access *access, void *buffer,
+                                    size_t count);
+typedef bool (*nic_write_block_hook)(nic_device *device, const nic_row *row, const nic_access *access,
+                                     const void *buffer, size_t count);
+
 typedef struct nic_hook {
     const char *space;
     const char *name;
     nic_read_hook read;
     nic_write_hook write;
 } nic_hook;
+
+typedef struct nic_block_hook {
+    const char *space;
+    const char *name;
+    nic_read_block_hook read;
+    nic_write_block_hook write;
+} nic_block_hook;
 
 /* ------------------------------------------------------------------ cards (one C file per family) */
 
@@ -295,6 +309,7 @@ struct nic_card {
     const char *name;
     size_t state_size;                   /* of the private struct at nic_device.card */
     const nic_hook *hooks;               /* terminated by a NULL name */
+    const nic_block_hook *blocks;        /* of registers that have hooks too; terminated by a NULL name; may be NULL */
     const nic_state_field *state;        /* terminated by a NULL name */
     const nic_card_timer *timers;        /* terminated by a NULL name; at most NIC_TIMERS - Python's */
     void (*reset)(nic_device *device, int kind); /* private state; the cells are already reset */
@@ -303,6 +318,7 @@ struct nic_card {
      * and counted).  Fewer than count only when port.hold is set and the ring is full. */
     size_t (*receive)(nic_device *device, const nic_frame *frames, size_t count);
     bool (*can_receive)(nic_device *device); /* hold policy: whether a frame would find room now */
+    uint32_t backlog;                    /* bytes held back at which the wire is stopped; 0: what suits a fast card */
     void (*interrupt)(nic_device *device);   /* recompute the line from cause and mask: calls nic_interrupt_set */
     void (*link)(nic_device *device, bool up); /* the wire went up or down; may be NULL: Python handles it */
     void (*loaded)(nic_device *device);      /* cells and state were loaded from a snapshot; may be NULL */

@@ -61,6 +61,8 @@ struct nic_row {             /* one register, or one array of equal registers */
     nic_gate gates[2];       /* writes count while one is open; the first has no cell: always */
     uint32_t (*read_hook)(nic_device *, const nic_row *, const nic_access *);
     void (*write_hook)(nic_device *, const nic_row *, const nic_access *);
+    bool (*read_block)(nic_device *, const nic_row *, const nic_access *, void *, size_t);
+    bool (*write_block)(nic_device *, const nic_row *, const nic_access *, const void *, size_t);
 };
 
 typedef struct nic_slot {    /* what an offset reaches; one for each granule of a space */

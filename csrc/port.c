@@ -253,7 +253,11 @@ void nic_port_ready(nic_port *port)
         nic_want_work(port->device, NIC_WORK_RECEIVE);
 }
 
-static bool roomy(const nic_port *port) { return port->inbound.tail - port->inbound.head < port->inbound.size / 4; }
+static bool roomy(const nic_port *port)
+{
+    uint32_t backlog = port->device->card_ops->backlog;
+    return port->inbound.tail - port->inbound.head < (backlog ? backlog : port->inbound.size / 4);
+}
 
 void nic_port_drain(nic_port *port)
 {

@@ -295,9 +295,46 @@ void nic_reach_write(nic_device *device, uint32_t space, uint64_t offset, uint64
     device->depth--;
 }
 
+/* ------------------------------------------------------------------ blocks of equal accesses */
+
+/* The row that takes a whole access of a block, if nothing has to be looked at access by access; else NULL. */
+static const nic_row *block_row(nic_device *device, uint32_t space, uint64_t offset, uint32_t size, bool write,
+                                nic_access *access)
+{
+    if (!reachable(device, space, offset, size) || gated(device, space) || device->trace || device->resetting_until ||
+        !(device->model->spaces[space].widths & size))
+        return NULL;
+    const nic_space *s = &device->model->spaces[space];
+    const nic_slot *slot = slot_at(s, (write ? s->write : s->read)[device->page[space]], offset);
+    if (!slot->row)
+        return NULL;
+    const nic_row *row = &device->model->rows[slot->row - 1];
+    uint32_t first = slot->byte + (offset & ((1u << s->granule) - 1));
+    if ((write ? !row->write_block : !row->read_block) || row->size - first < size)
+        return NULL;
+    *access = (nic_access){.offset = offset, .size = size, .index = slot->index, .enable = ones(size) << (8 * first)};
+    return row;
+}
+
+static void after_block(nic_device *device, const nic_row *row)
+{
+    after_access(device, row);
+    if (NIC_UNLIKELY(device->work) && !device->deferred)
+        nic_run_work(device);
+}
+
 void nic_read_repeat(nic_device *device, uint32_t space, uint64_t offset, uint32_t size, void *buffer, size_t count)
 {
+    nic_access access;
+    const nic_row *row = block_row(device, space, offset, size, false, &access);
     uint8_t *to = buffer;
+    if (row && row->read_block(device, row, &access, buffer, count)) {
+        device->counters.reads += count;
+        device->calls++;
+        after_block(device, row);
+        device->calls--;
+        return;
+    }
     for (; count; count--, to += size) {
         uint64_t value = nic_read(device, space, offset, size);
         memcpy(to, &value, size); /* the hosts that this engine is built for are little-endian, as PCI is */
@@ -307,7 +344,16 @@ void nic_read_repeat(nic_device *device, uint32_t space, uint64_t offset, uint32
 void nic_write_repeat(nic_device *device, uint32_t space, uint64_t offset, uint32_t size, const void *buffer,
                       size_t count)
 {
+    nic_access access;
+    const nic_row *row = block_row(device, space, offset, size, true, &access);
     const uint8_t *from = buffer;
+    if (row && row->write_block(device, row, &access, buffer, count)) {
+        device->counters.writes += count;
+        device->calls++;
+        after_block(device, row);
+        device->calls--;
+        return;
+    }
     for (; count; count--, from += size) {
         uint64_t value = 0;
         memcpy(&value, from, size);

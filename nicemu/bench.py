@@ -22,21 +22,29 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from nicemu.cli import Parser
-from nicemu.devices import models
+from nicemu.devices import find_class, models
 from nicemu.drivers.workload import Arrive, Marks, Port, Read, Step, Store, Until, Workload, Write, workloads
 from nicemu.errors import ConfigurationError, NicemuError
 
-__all__ = ["Bench", "BenchError", "Row", "main"]
+__all__ = ["Bench", "BenchError", "Row", "main", "measured"]
 
 MAC = "52:54:00:12:34:56"
 MEMORY = 64 << 20
 DOORBELLS, REPEATS, ROUNDS = 4, 20, 5
 LEAST = 4 * 1024  #: frames of a measurement, where a ring is short
 PATIENCE = 10.0
+
+
+def measured() -> list[str]:
+    """The models that have workloads: their work is done from rings, not through ports."""
+    return [
+        info.name for info in models() if find_spec(f"nicemu.drivers.{find_class(info.name).CARD}_bench") is not None
+    ]
 
 
 class BenchError(NicemuError):
@@ -336,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         if options.rounds < 1:
             raise ConfigurationError(f"--rounds {options.rounds}; expected 1 or more")
-        chosen = options.models or [info.name for info in models()]
+        chosen = options.models or measured()
         if options.once:
             for model, workload in _choose(chosen, [options.once]):
                 print(measure_once(model, workload))

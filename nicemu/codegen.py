@@ -17,7 +17,7 @@ from nicemu.registers import Register, RegisterError, Table
 __all__ = ["CARDS", "cells", "header"]
 
 #: Cards with a C datapath: each has nicemu/devices/<card>_tables.py with TABLES and RULES.
-CARDS = ("e1000", "pcnet", "rtl8139", "yukon2")
+CARDS = ("e1000", "ne2000", "pcnet", "rtl8139", "yukon2")
 
 
 def cells(tables: Sequence[Table]) -> Iterator[tuple[Table, Register, int]]:

@@ -18,6 +18,12 @@ TRANSMIT = next(w for w in workloads("e1000") if w.name == "TX 60")
 RECEIVE = next(w for w in workloads("e1000") if w.name == "RX 60")
 
 
+@pytest.fixture(params=bench.measured())
+def model(request: pytest.FixtureRequest) -> str:
+    """Every model that has workloads."""
+    return str(request.param)
+
+
 def test_every_workload_moves_the_frames_it_names(model: str) -> None:
     for workload in workloads(model):
         found = Bench(model, workload)

@@ -58,7 +58,7 @@ def test_empty_options_are_refused(text: str) -> None:
         ("e1000,mac=01:00:00:00:00:01", "group address"),
         ("e1000,profile=fast", "expected one of instant, wire, chaos"),
         ("e1000,overflow=on", "expected drop or hold"),
-        ("ne2000", "no model 'ne2000'"),
+        ("ne3200", "no model 'ne3200'"),
         ("", "no model ''"),
     ],
 )

@@ -33,8 +33,12 @@ class Bare:
             lib.nic_device_new(self.model.c, self.memory.handle, self.clock.handle, 1), lib.nic_device_free
         )
         self.cells = lib.nic_device_cells(self.handle)
-        if whole.c.pci.command != lib.NIC_NO_CELL:
-            self.cells[whole.c.pci.command] = 7
+        self.enable()
+
+    def enable(self) -> None:
+        """Decoding and bus mastering, where there is PCI."""
+        if self.model.c.pci.command != lib.NIC_NO_CELL:
+            self.cells[self.model.c.pci.command] = 7
             lib.nic_pci_changed(self.handle)
 
 
@@ -153,8 +157,7 @@ def test_resets(name: str, space: int, table: Table, register: Register) -> None
             assert value & defined == register.reset_value(element) & defined, kind
             if kind is not Reset.POWER:
                 assert value & undefined == 0xA5A5A5A5 & undefined & top, f"{kind} touches undefined bits"
-    device.cells[device.model.c.pci.command] = 7
-    lib.nic_pci_changed(device.handle)
+    device.enable()
 
 
 def test_spanning_access(model: str) -> None:

@@ -53,7 +53,10 @@ def test_another_clock(model: str) -> None:
     nic = nicemu.create(model, memory=memory, clock=clock, profile="wire", backend=nicemu.backends.Null())
     clock.advance(1000)
     if clock.next_deadline is None:  # a card that waits for nothing by itself
-        nicemu.drivers.attach(nic).start()
+        driver = nicemu.drivers.attach(nic)
+        driver.start()
+        if clock.next_deadline is None:
+            driver.send(bytes(60))
     due = clock.next_deadline
     assert due is not None
     for now in (0, 5, 10**15):
@@ -78,6 +81,8 @@ def test_text_by_register_name(model: str) -> None:
 
 def test_differences_by_name(model: str) -> None:
     nic = nicemu.create(model, clock=nicemu.Clock.virtual())
+    if not nic.FUNCTION:
+        pytest.skip("no PCI")
     before = nic.save()
     assert snapshot.diff(before, before) == {}
     nic.pci.INTERRUPT_LINE.value = 11
@@ -87,6 +92,8 @@ def test_differences_by_name(model: str) -> None:
 
 def test_an_edited_snapshot_loads(model: str) -> None:
     nic = nicemu.create(model)
+    if not nic.FUNCTION:
+        pytest.skip("no PCI")
     document = json.loads(nic.save())
     document["registers"]["config"]["INTERRUPT_LINE"] = "0x7"
     nic.load(json.dumps(document).encode())

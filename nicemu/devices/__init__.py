@@ -32,6 +32,20 @@ MODELS: Mapping[str, ModelInfo] = {
     "e1000": ModelInfo(
         "e1000", "Intel 82540EM Gigabit Ethernet", "PCI", "nicemu.devices.e1000", "E1000", ("e1000-82540em",)
     ),
+    "ne1k_isa": ModelInfo(
+        "ne1k_isa", "Novell NE1000, 8-bit ISA", "ISA", "nicemu.devices.ne2000", "NE1000", ("ne1000",)
+    ),
+    "ne2k_isa": ModelInfo(
+        "ne2k_isa", "Novell NE2000, 16-bit ISA", "ISA", "nicemu.devices.ne2000", "NE2000", ("ne2000",)
+    ),
+    "ne2k_pci": ModelInfo(
+        "ne2k_pci",
+        "Realtek RTL8029AS, NE2000 for PCI",
+        "PCI",
+        "nicemu.devices.ne2000",
+        "RTL8029AS",
+        ("rtl8029", "rtl8029as"),
+    ),
     "pcnet": ModelInfo(
         "pcnet", "AMD Am79C970A PCnet-PCI II Ethernet", "PCI", "nicemu.devices.pcnet", "PCnet", ("am79c970a",)
     ),

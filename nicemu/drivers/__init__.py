@@ -70,6 +70,7 @@ class Driver(ABC):
 
     features: ClassVar[frozenset[str]] = frozenset()
     link_interrupts: ClassVar[bool] = True  #: the card interrupts when the link changes
+    link_visible: ClassVar[bool] = True  #: the card shows whether there is a link
 
     def __init__(self, nic: Nic, memory: GuestMemory | None = None, *, base: int = 0, max_frame: int = 1514) -> None:
         if max_frame > 1514 and "jumbo" not in self.features:

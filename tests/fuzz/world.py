@@ -24,7 +24,7 @@ import numpy as np
 import nicemu
 from nicemu import engine
 from nicemu.backends import PythonBackend
-from nicemu.engine import lib
+from nicemu.engine import ffi, lib
 from nicemu.registers import Reset
 
 __all__ = ["LAYOUT", "OracleError", "Wire", "World", "body", "guarded", "pattern", "sanitized"]
@@ -348,6 +348,15 @@ class World:
     def op_reads(self, space: int, offset: int, size: int, count: int) -> None:
         for _ in range(count):
             self.op_read(space, offset, size)
+
+    def op_block_read(self, space: int, offset: int, size: int, count: int) -> None:
+        buffer = bytearray(size * count)
+        lib.nic_read_repeat(self.nic.handle, space, offset, size, ffi.from_buffer(buffer), count)
+        self.note("block", bytes(buffer))
+
+    def op_block_write(self, space: int, offset: int, size: int, data: str) -> None:
+        raw = bytes.fromhex(data)
+        lib.nic_write_repeat(self.nic.handle, space, offset, size, raw, len(raw) // size)
 
     def op_memory(self, address: int, data: str) -> None:
         raw = bytes.fromhex(data)

@@ -11,7 +11,14 @@ from fuzz.families import family_of
 from fuzz.world import LAYOUT, World
 from measure import repeat
 
+from nicemu.devices import models
 from nicemu.engine import lib
+
+
+@pytest.fixture(params=[info.name for info in models() if family_of(info.name).dma])
+def model(request: pytest.FixtureRequest) -> str:
+    """Every model that does DMA in turn."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fuzz.families import family_of
 from fuzz.world import World
 from measure import not_growing, repeat
 
+from nicemu.devices import models
 from nicemu.engine import lib
 from nicemu.registers import Reset
 
@@ -83,8 +84,15 @@ def reset_registers(world: World, operations: list[tuple[Any, ...]]) -> dict[str
     return {name: value for name, value in visible.items() if name not in world.family.kept_by_soft_reset}
 
 
+def places() -> Iterator[pytest.param]:  # type: ignore[valid-type]
+    """Where each model calls out: to the wire, with its interrupt, and for DMA."""
+    for info in models():
+        for place in ("send", "irq", *(("read", "write") if family_of(info.name).dma else ())):
+            yield pytest.param(info.name, place, id=f"{info.name}-{place}")
+
+
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("place", ["send", "irq", "read", "write"])
+@pytest.mark.parametrize(("model", "place"), list(places()))
 def test_a_reset_from_inside(model: str, profile: str, place: str) -> None:
     """The card's own reset, from inside one of its calls: nothing of what was under way shows afterwards."""
     world = World(family_of(model), model, profile=profile, watch=False)

@@ -90,7 +90,7 @@ def test_a_wire_that_takes_nothing(model: str) -> None:
     assert world.wire.total == 0
     assert world.nic.counters["port_blocked"] > 0
     world.run([("room", 5), ("room", None), ("advance", 10**9)])
-    assert world.wire.total >= 4, "what the card itself holds, at least"
+    assert world.wire.total >= (4 if world.family.dma else 1), "what the card itself holds, at least"
     world.run([("room", 0), *generator.traffic(), ("reset", 1), ("room", None), ("advance", 10**9)])
     world.check_alive()
     world.close()

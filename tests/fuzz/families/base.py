@@ -36,6 +36,8 @@ class Attack:
 class Family(ABC):
     """One family of cards, for the fuzzer and the robustness tests."""
 
+    #: Whether the card reads and writes guest memory; else frames go through ports.
+    dma: bool = True
     #: Descriptors that one operation may take: all of every ring.
     most_descriptors: int
     #: Bytes of a descriptor; 0 where the card has none in memory.
