@@ -11,10 +11,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import nicemu
-from nicemu.bench import Bench
+from nicemu.bench import Bench, measured
 from nicemu.drivers.workload import workloads
 
-CASES = [(info.name, workload) for info in nicemu.models() for workload in workloads(info.name)]
+CASES = [(name, workload) for name in measured() for workload in workloads(name)]
 
 
 @pytest.fixture(params=CASES, ids=[f"{model}-{workload.name}" for model, workload in CASES])
