@@ -24,7 +24,6 @@ enum { /* TMD1 and TMD2 */
 
 enum {
     STYLE_ILACC = 1,
-    FRAMES_PER_CALL = 4 * NIC_BATCH,
     DESCRIPTORS_PER_CALL = 1 << 12,
     ATTEMPTS = 16,
     JABBER = 25000, /* bytes that take 20 ms at 10 Mb/s (Jabber Function) */
@@ -433,7 +432,6 @@ void pcnet_transmit(nic_device *device, bool sent)
     pcnet_batch *batch = &card->batch;
     pcnet_ring ring;
     bool timed = device->profile != NIC_PROFILE_INSTANT;
-    uint32_t budget = DESCRIPTORS_PER_CALL, frames = timed ? 1 : FRAMES_PER_CALL;
     batch->count = batch->used = batch->descriptors = 0;
     batch->bounced = false;
     batch->resets = device->resets;
@@ -449,6 +447,9 @@ void pcnet_transmit(nic_device *device, bool sent)
         return;
     }
     pcnet_load_ring(device, &ring, true);
+    /* Once round the ring: descriptors that stay owned, in memory that keeps no write, wait for the next poll. */
+    uint32_t budget = ring.count < DESCRIPTORS_PER_CALL ? ring.count : DESCRIPTORS_PER_CALL, frames = timed ? 1 : budget;
+    bool round = budget == ring.count;
     if (!timed || card->under_way || card->dropping) {
         bool going = true;
         card->under_way = false;
@@ -459,7 +460,7 @@ void pcnet_transmit(nic_device *device, bool sent)
         if (device->resets != batch->resets)
             return;
         pcnet_save_ring(device, &ring, true);
-        if (going && !timed)
+        if (going && !timed && !round)
             nic_want_work(device, NIC_WORK_TRANSMIT);
     }
     pcnet_suspend_if_owed(device);
