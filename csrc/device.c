@@ -177,7 +177,7 @@ void nic_reset(nic_device *device, int kind)
     memset(device->page, 0, sizeof(device->page));
     device->work = 0;
     if (kind != NIC_RESET_SOFT)
-        nic_queue_clear(&device->port.inbound);
+        nic_port_flush(&device->port, &device->port.counters.reset);
     device->card_ops->reset(device, kind);
     if (device->python && nic_py.reset)
         nic_py.reset(device->python, kind);

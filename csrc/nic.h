@@ -204,6 +204,7 @@ static inline uint32_t nic_port_offloads(const nic_port *port)
 bool nic_port_loop(nic_port *port, const nic_frame *frame);
 /* The receive ring has room: hands over held frames (not from inside receive(): sets work, done by nic_run_work). */
 void nic_port_ready(nic_port *port);
+void nic_port_flush(nic_port *port, uint64_t *counter); /* held frames are lost, and counted there */
 void nic_port_drain(nic_port *port); /* hands held frames to the card (device.c) */
 /* From a backend: frames arrive, the far side comes or goes, a short send may be repeated (port.c). */
 size_t nic_port_receive(nic_port *port, const nic_frame *frames, size_t count);

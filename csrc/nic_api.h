@@ -141,7 +141,8 @@ typedef struct nic_port_counters {
     uint64_t sent_frames, sent_bytes;         /* taken by the backend */
     uint64_t received_frames, received_bytes; /* handed to the card */
     uint64_t no_backend;       /* sent with nothing plugged in */
-    uint64_t link_down;        /* frames that met a link that is down, both ways */
+    uint64_t link_down;        /* frames that met a link that is down, both ways, or were held back when it went */
+    uint64_t reset;            /* held back when the card was reset by its bus or by power */
     uint64_t oversize;         /* arrived longer than NIC_FRAME_MAX */
     uint64_t queue_full;       /* arrived and found no room in the inbound queue */
     uint64_t blocked;          /* times that a send fell short */

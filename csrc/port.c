@@ -174,10 +174,18 @@ static bool wire_up(const nic_port *port) { return port->cable && (!port->backen
 
 bool nic_link_up(const nic_device *device) { return device->port.cable && device->port.backend && wire_up(&device->port); }
 
+void nic_port_flush(nic_port *port, uint64_t *counter)
+{
+    *counter += port->inbound.frames;
+    nic_queue_clear(&port->inbound);
+}
+
 void nic_port_link_changed(nic_port *port)
 {
     nic_device *device = port->device;
     bool up = nic_link_up(device);
+    if (!up)
+        nic_port_flush(port, &port->counters.link_down); /* they were still on the wire */
     device->calls++;
     if (device->card_ops->link)
         device->card_ops->link(device, up);

@@ -10,6 +10,7 @@ import nicemu
 from nicemu.backends import PythonBackend
 from nicemu.drivers import Driver, attach
 from nicemu.errors import ConfigurationError
+from nicemu.registers import Reset
 
 
 class Wire(PythonBackend):
@@ -145,6 +146,37 @@ def test_hold_loses_nothing_and_tells_the_wire(model: str) -> None:
     counters = rig.nic.counters
     assert counters["port_queue_full"] == 0
     assert counters["port_received_frames"] == 2500
+    rig.nic.close()
+
+
+def test_what_is_held_back_is_counted_when_the_link_goes(model: str) -> None:
+    rig = Rig(model, overflow="hold")
+    offered = 0
+    while taken := rig.wire.deliver([rig.frame(n, 1500) for n in range(100)]):
+        offered += taken
+        rig.nic.poll()
+    rig.nic.set_link(False)
+    for _ in range(20):
+        rig.nic.poll()
+    counters = rig.nic.counters
+    assert counters["port_link_down"] > 0
+    assert counters["port_received_frames"] + counters["port_link_down"] == offered
+    rig.nic.close()
+
+
+def test_what_is_held_back_is_counted_when_the_bus_is_reset(model: str) -> None:
+    rig = Rig(model, overflow="hold")
+    offered = 0
+    while taken := rig.wire.deliver([rig.frame(n, 1500) for n in range(100)]):
+        offered += taken
+        rig.nic.poll()
+    rig.nic.reset(Reset.BUS)
+    rig.nic.set_link(False)  # what was on the wire yet
+    for _ in range(20):
+        rig.nic.poll()
+    counters = rig.nic.counters
+    assert counters["port_reset"] > 0
+    assert counters["port_received_frames"] + counters["port_reset"] + counters["port_link_down"] == offered
     rig.nic.close()
 
 
