@@ -153,6 +153,13 @@ enum {
     E1000_DONE = 4 * NIC_BATCH,
 };
 
+typedef struct e1000_ring {
+    uint64_t base;
+    uint32_t count;   /* descriptors; 0: none */
+    uint32_t head, tail;
+    uint8_t *memory;  /* all of it, or NULL where it is not mapped in one piece */
+} e1000_ring;
+
 typedef struct e1000_batch { /* frames on their way to the wire within one call; empty between calls */
     nic_frame frames[NIC_BATCH];
     struct iovec pool[E1000_POOL];
@@ -164,6 +171,7 @@ typedef struct e1000_batch { /* frames on their way to the wire within one call;
     uint32_t budget;                     /* frames that may still be sent in this call */
     uint32_t moved;                      /* bytes that went over the bus */
     bool immediate, delayed;             /* what `done` asks of TXDW */
+    e1000_ring *ring;                    /* that is walked */
     uint32_t offloads;                   /* NIC_OFFLOAD_* that may be left to the wire */
     nic_offload left[NIC_BATCH];         /* what is, by frame */
     uint32_t resets;                     /* of the card when the call began */
@@ -203,13 +211,6 @@ typedef struct e1000 {
 static inline e1000 *e1000_of(nic_device *device) { return device->card; }
 
 /* ------------------------------------------------------------------ registers */
-
-typedef struct e1000_ring {
-    uint64_t base;
-    uint32_t count;   /* descriptors; 0: none */
-    uint32_t head, tail;
-    uint8_t *memory;  /* all of it, or NULL where it is not mapped in one piece */
-} e1000_ring;
 
 static inline uint32_t e1000_reg(const nic_device *device, uint32_t cell) { return device->cells[cell]; }
 

@@ -32,7 +32,8 @@ static inline uint32_t size_bin(uint32_t length)
     return length <= 64 ? 0 : length >= 1024 ? 5 : 26u - (uint32_t)__builtin_clz(length);
 }
 
-static void count_group(nic_device *device, const nic_frame *frame, uint32_t frames)
+/* Once for every frame, so not a call. */
+static inline __attribute__((always_inline)) void count_group(nic_device *device, const nic_frame *frame, uint32_t frames)
 {
     uint8_t address[6];
     if (frame->iov[0].iov_len && !(*(const uint8_t *)frame->iov[0].iov_base & 1))
@@ -598,6 +599,30 @@ static const nic_offload *leave_checksum(e1000 *card, const form *f, bool tag, u
     return left;
 }
 
+/* A frame that goes with a checksum, a tag or without its own FCS; apart, so that plain ones do not pay for it. */
+__attribute__((noinline)) static void send_changed(nic_device *device, uint8_t command, uint8_t cso, uint16_t special,
+                                                   uint32_t head)
+{
+    e1000 *card = e1000_of(device);
+    e1000_tx *tx = &card->tx;
+    bool tag = tagged(device, command), fcs = !(command & E1000_CMD_IFCS) && !tag;
+    form f = open_frame(&card->batch, NULL, head);
+    const nic_offload *left = NULL;
+    uint8_t options = tx->options;
+    if (NIC_UNLIKELY(card->batch.offloads & NIC_OFFLOAD_CHECKSUM) && !fcs && tx->packet == E1000_DATA)
+        left = leave_checksum(card, &f, tag, &options);
+    if (tx->packet == E1000_LEGACY && command & E1000_CMD_IC)
+        put_sum(&f, sum_frame(device, &f, tx->css, 0, cso, 0));
+    else if (tx->packet == E1000_DATA && options & (E1000_POPTS_IXSM | E1000_POPTS_TXSM))
+        insert_checksums(device, &f, &tx->context, options, 0);
+    if (tag)
+        insert_tag(&f, e1000_reg(device, E1000_VET), special);
+    if (!fcs || take_fcs(&f))
+        close_frame(device, f.iov, f.count, f.length, left);
+    else /* every receiver throws it away, so no wire here carries it */
+        e1000_count_sent(device, &(nic_frame){f.iov, f.count, f.length, 0}, 1);
+}
+
 /* The descriptor with EOP came: IFCS, VLE and the tag are its (3.3.3.1, 3.3.7.1). */
 static void finish_packet(nic_device *device, uint8_t command, uint8_t cso, uint16_t special)
 {
@@ -611,21 +636,7 @@ static void finish_packet(nic_device *device, uint8_t command, uint8_t cso, uint
     if (NIC_LIKELY(!tx->bad && tx->length >= shortest && !head && !fcs)) {
         send_plain(device);
     } else if (!tx->bad && tx->length >= shortest) {
-        form f = open_frame(&card->batch, NULL, head);
-        const nic_offload *left = NULL;
-        uint8_t options = tx->options;
-        if (NIC_UNLIKELY(card->batch.offloads & NIC_OFFLOAD_CHECKSUM) && !fcs && tx->packet == E1000_DATA)
-            left = leave_checksum(card, &f, tag, &options);
-        if (tx->packet == E1000_LEGACY && command & E1000_CMD_IC)
-            put_sum(&f, sum_frame(device, &f, tx->css, 0, cso, 0));
-        else if (tx->packet == E1000_DATA && options & (E1000_POPTS_IXSM | E1000_POPTS_TXSM))
-            insert_checksums(device, &f, &tx->context, options, 0);
-        if (tag)
-            insert_tag(&f, e1000_reg(device, E1000_VET), special);
-        if (!fcs || take_fcs(&f))
-            close_frame(device, f.iov, f.count, f.length, left);
-        else /* every receiver throws it away, so no wire here carries it */
-            e1000_count_sent(device, &(nic_frame){f.iov, f.count, f.length, 0}, 1);
+        send_changed(device, command, cso, special, head);
     }
     end_packet(card);
 }
@@ -783,10 +794,12 @@ static bool take_segments(nic_device *device, uint8_t command)
 }
 
 /* Has the wire segment the packet whose first descriptor is in work, and completes all of them; false: nothing was done. */
-static bool send_large(nic_device *device, e1000_ring *ring, uint32_t threshold)
+__attribute__((noinline)) static bool send_large(nic_device *device)
 {
     e1000 *card = e1000_of(device);
     e1000_batch *batch = &card->batch;
+    e1000_ring *ring = batch->ring;
+    uint32_t threshold = e1000_threshold(e1000_reg(device, E1000_TXDCTL));
     e1000_large large;
     if (!e1000_large_plan(device, ring, batch->offloads, &large) || !fits_fifo(device, large.full + 4))
         return false;
@@ -855,7 +868,7 @@ static uint8_t kind_of(uint32_t lower)
 }
 
 /* Processes the descriptor in work.  Returns false if it has to wait, or is not in work any more: send_large did it. */
-static bool process(nic_device *device, e1000_ring *ring, uint32_t threshold, uint8_t command)
+static bool process(nic_device *device, uint8_t command)
 {
     e1000_tx *tx = &e1000_of(device)->tx;
     if (NIC_UNLIKELY(command & E1000_CMD_RESERVED || tx->upper & 0xf0))
@@ -873,7 +886,7 @@ static bool process(nic_device *device, e1000_ring *ring, uint32_t threshold, ui
             return true;
         }
         if (tx->packet == E1000_NO_PACKET) {
-            if (command & E1000_CMD_TSE && e1000_of(device)->batch.offloads && send_large(device, ring, threshold))
+            if (command & E1000_CMD_TSE && e1000_of(device)->batch.offloads && send_large(device))
                 return false;
             begin_data(device, command);
         }
@@ -919,7 +932,7 @@ static bool walk(nic_device *device, e1000_ring *ring)
         if (!card->tx.busy && (index == ring->tail || !fetch(device, ring, index)))
             return false;
         uint8_t command = (uint8_t)(card->tx.lower >> 24);
-        if (was_reset(device) || !process(device, ring, threshold, command) || was_reset(device)) {
+        if (was_reset(device) || !process(device, command) || was_reset(device)) {
             if (card->tx.busy || was_reset(device))
                 return false;
             continue; /* send_large saw to all of it */
@@ -968,7 +981,9 @@ void e1000_transmit(nic_device *device)
         return;
     uint32_t before = e1000_owned(&ring);
     begin_batch(device);
+    card->batch.ring = &ring;
     bool more = walk(device, &ring);
+    card->batch.ring = NULL;
     flush(device, &ring, e1000_threshold(e1000_reg(device, E1000_TXDCTL)));
     if (was_reset(device)) {
         device->card_ops->reset(device, NIC_RESET_SOFT); /* what this call has left since */

@@ -85,6 +85,8 @@ def setup(
         try:
             master = _make_bridge(ip, bridge, undo) if bridge else 0
             for tap in taps:
+                if ip.link_lookup(ifname=tap):  # or else the kernel hands out that one
+                    raise BackendError(errno.EEXIST, f"cannot make tap {tap}: {os.strerror(errno.EEXIST)}")
                 ip.link("add", ifname=tap, kind="tuntap", mode="tap", **owner)
                 index = _index(ip, tap)
                 undo.append(partial(ip.link, "del", index=index))
