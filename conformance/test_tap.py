@@ -175,8 +175,11 @@ def test_a_card_without_room_lets_the_kernel_keep_the_frames(wired: OnTap, space
         return len(got) + space.count(space.tap, "tx_dropped") >= sent
 
     wired.until(take)
-    assert got == sorted(got)
-    assert len(got) + space.count(space.tap, "tx_dropped") == sent
+    wired.rest(0.2)
+    take()
+    assert got == sorted(set(got))
+    others = len(got) + space.count(space.tap, "tx_dropped") - sent  # dropped: what the kernel says of its own accord
+    assert 0 <= others <= 8
     assert wired.answers()
 
 

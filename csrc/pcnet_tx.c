@@ -448,12 +448,13 @@ void pcnet_transmit(nic_device *device, bool sent)
     }
     pcnet_load_ring(device, &ring, true);
     /* Once round the ring: descriptors that stay owned, in memory that keeps no write, wait for the next poll. */
-    uint32_t budget = ring.count < DESCRIPTORS_PER_CALL ? ring.count : DESCRIPTORS_PER_CALL, frames = timed ? 1 : budget;
+    uint32_t budget = ring.count < DESCRIPTORS_PER_CALL ? ring.count : DESCRIPTORS_PER_CALL;
+    uint32_t steps = timed ? 1 : 2 * budget; /* some only send what is gathered */
     bool round = budget == ring.count;
     if (!timed || card->under_way || card->dropping) {
         bool going = true;
         card->under_way = false;
-        while (going && budget && frames--)
+        while (going && budget && steps--)
             going = card->dropping ? drop_rest(device, &ring, &budget) : step(device, &ring, &budget);
         if (device->resets == batch->resets && batch->count)
             going = flush(device, &ring) && going;
