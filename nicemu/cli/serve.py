@@ -19,6 +19,7 @@ from nicemu.errors import ConfigurationError
 if TYPE_CHECKING:
     from nicemu.hosts.vfio_user import Server
     from nicemu.loop import Loop
+    from nicemu.monitor import Monitor
     from nicemu.network import Network
 
 __all__ = ["run", "serve"]
@@ -72,11 +73,14 @@ def _live(arguments: argparse.Namespace, plan: Plan, stack: ExitStack) -> int:
     slots = plan.make(network, getattr(arguments, "m", 0))
     if arguments.pcap:
         _capture(network, arguments.pcap)
-    _add_monitors(arguments, network, stopper, stack)
+    monitor = _add_monitors(arguments, network, stopper, stack)
     _serve_all(slots, stack)
     for warning in plan.warnings:
-        print(f"nicemu: warning: {warning}", file=sys.stderr)
-    sys.stderr.flush()
+        print(f"nicemu: warning: {warning}", file=sys.stderr, flush=True)
+    if "stdio" in arguments.monitor:  # last: from here on the terminal is the prompt's
+        from nicemu.monitor.console import Console
+
+        stack.enter_context(Console(monitor))
     script = getattr(arguments, "script", None)
     if script:
         return _run_script(network, script)
@@ -94,19 +98,17 @@ def _capture(network: Network, file: str) -> None:
     network.object_add("filter-dump", {"id": "pcap", "netdev": names[0], "file": file})
 
 
-def _add_monitors(arguments: argparse.Namespace, network: Network, stopper: Stopper, stack: ExitStack) -> None:
+def _add_monitors(arguments: argparse.Namespace, network: Network, stopper: Stopper, stack: ExitStack) -> Monitor:
+    """Monitors on sockets; answers what all of them talk to, the terminal's included."""
     from nicemu.monitor import Monitor, MonitorServer
 
     monitor = Monitor(network, on_quit=stopper.stop)
     for place in arguments.monitor:
-        if place == "stdio":
-            from nicemu.monitor.console import Console
-
-            stack.enter_context(Console(monitor))
-        elif place != "none":
+        if place not in ("stdio", "none"):
             stack.enter_context(MonitorServer(monitor, _socket_path(place)))
     for place in arguments.qmp:
         stack.enter_context(MonitorServer(monitor, _socket_path(place), json_only=True))
+    return monitor
 
 
 def _socket_path(place: str) -> str:

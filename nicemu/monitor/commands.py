@@ -66,6 +66,7 @@ class Monitor:
     def __init__(self, network: Network, *, on_quit: Callable[[], None] | None = None) -> None:
         self.network = network
         self._on_quit = on_quit
+        self.ended = False  # `quit` was given: nothing more is asked for
         self.commands = (*self._questions(), *self._orders())
 
     def _questions(self) -> list[Command]:
@@ -287,6 +288,7 @@ class Monitor:
         return {"driver": dump.driver, "version": dump.version, "bytes": len(dump.data), "file": file}
 
     def _quit(self) -> dict[str, Any]:
+        self.ended = True
         if self._on_quit:
             self._on_quit()
         return {}

@@ -65,7 +65,8 @@ class Console:
                     print("\n`quit` ends the program")
                     continue
                 self._far.sendall(line.encode(errors="replace") + b"\n")
-                self._far.recv(1)  # the answer is out: the next prompt may come
+                if not self._far.recv(1):  # a byte: the answer is out; none: the console was closed
+                    return
 
     def _complete(self, text: str, state: int) -> str | None:
         import readline
@@ -90,7 +91,7 @@ class Console:
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
             self._answer(line.decode(errors="replace"))
-            if self._terminal:
+            if self._terminal and not self.monitor.ended:  # a prompt after the end would leave the terminal in its mode
                 self._near.send(b"\n")
 
     def _answer(self, line: str) -> None:
