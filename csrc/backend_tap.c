@@ -2,7 +2,8 @@
  * tap: a network interface of the host's kernel, which this end plays the wire of.
  *
  * A read or write is one frame.  With a virtio-net header before it the frame may be large (a whole TCP packet, to be
- * segmented) or lack its checksum: out, that is left to the kernel; in, what the card above cannot take is cut here.
+ * segmented) or lack its checksum: out, that is left to the kernel; in, what the card above cannot take is segmented
+ * here.
  * So many frames are read before any is delivered, and delivered as one batch; what finds no room stays here, and the
  * descriptor is not polled while there is none.
  */
@@ -42,7 +43,7 @@ typedef struct tap {
     nic_frame frames[NIC_BATCH];
     struct iovec iov[NIC_BATCH];
     nic_offload descriptions[NIC_BATCH];
-    nic_cutter cutter; /* of the first of them */
+    nic_gso gso; /* of the first of them */
     uint8_t arena[ARENA];
     /* a large frame that the kernel had no room for: it was taken, so it goes first; length 0: none */
     uint32_t kept_length;
@@ -80,7 +81,7 @@ static void lose(tap *self, int error)
     self->base.counters.send_drops += self->kept_length > 0;
     self->base.counters.receive_drops += self->count - self->first;
     self->kept_length = self->first = self->count = 0;
-    self->cutter.count = 0;
+    self->gso.count = 0;
     self->base.offloads = 0;
     watch(self, false);
     nic_backend_wake(&self->base);
@@ -275,10 +276,10 @@ static bool fill(tap *self)
 /* Hands over frames from the first; returns how many went. */
 static size_t hand_over(tap *self, uint32_t accepted)
 {
-    nic_frame cut[NIC_BATCH];
+    nic_frame segments[NIC_BATCH];
     nic_frame *frame = &self->frames[self->first];
-    bool cutting = nic_cutter_busy(&self->cutter);
-    if (!cutting && (!frame->offload || frame->offload->kind & accepted)) {
+    bool segmenting = nic_gso_busy(&self->gso);
+    if (!segmenting && (!frame->offload || frame->offload->kind & accepted)) {
         size_t run = 1;
         while (self->first + run < self->count && (!frame[run].offload || frame[run].offload->kind & accepted))
             run++;
@@ -286,14 +287,14 @@ static size_t hand_over(tap *self, uint32_t accepted)
         self->first += (uint32_t)taken;
         return taken;
     }
-    if (!cutting && !nic_cutter_begin(&self->cutter, frame)) {
+    if (!segmenting && !nic_gso_begin(&self->gso, frame)) {
         self->base.counters.receive_drops++;
         self->first++;
         return 1;
     }
-    size_t taken = nic_backend_deliver(&self->base, cut, nic_cutter_make(&self->cutter, cut, NIC_BATCH));
-    nic_cutter_passed(&self->cutter, taken);
-    self->first += !nic_cutter_busy(&self->cutter);
+    size_t taken = nic_backend_deliver(&self->base, segments, nic_gso_make(&self->gso, segments, NIC_BATCH));
+    nic_gso_passed(&self->gso, taken);
+    self->first += !nic_gso_busy(&self->gso);
     return taken;
 }
 

@@ -70,32 +70,32 @@ static inline bool nic_frame_fits(const nic_frame *frame)
     return NIC_LIKELY(frame->length <= NIC_FRAME_MAX) || (frame->offload && frame->length <= NIC_LARGE_MAX);
 }
 
-/* ------------------------------------------------------------------ what an offload leaves to do (cutter.c) */
+/* ------------------------------------------------------------------ what an offload leaves to do (gso.c) */
 
 /*
  * Makes complete frames of one with an offload, for whoever cannot take it whole: headers in a buffer of its own, payload
  * where it lies.  Everything in the frame's headers is checked against the frame; nothing is believed.
  */
-enum { NIC_CUTTER_HEADER = 256 };
+enum { NIC_GSO_HEADER = 256 };
 
-typedef struct nic_cutter {
+typedef struct nic_gso {
     nic_frame frame;           /* in work: its pieces must stay */
     nic_offload offload;
     nic_headers headers;       /* of the packet, where it is segmented */
     uint32_t header, payload;  /* bytes: what is copied to be changed, and the rest */
     uint32_t index, count;     /* the next frame, and how many there are */
-    uint8_t prototype[NIC_CUTTER_HEADER];
-    uint8_t heads[NIC_BATCH][NIC_CUTTER_HEADER];
+    uint8_t prototype[NIC_GSO_HEADER];
+    uint8_t heads[NIC_BATCH][NIC_GSO_HEADER];
     struct iovec iov[4 * NIC_BATCH];
-} nic_cutter;
+} nic_gso;
 
 /* Takes up a frame that has an offload; false: its headers are not what the offload says, or its frames too long. */
-bool nic_cutter_begin(nic_cutter *cutter, const nic_frame *frame);
+bool nic_gso_begin(nic_gso *gso, const nic_frame *frame);
 /* Makes up to `most` frames, from the first that was not passed on; they stand until the next call.  0: no more. */
-size_t nic_cutter_make(nic_cutter *cutter, nic_frame *frames, size_t most);
+size_t nic_gso_make(nic_gso *gso, nic_frame *frames, size_t most);
 /* So many of them, from the first, were passed on. */
-static inline void nic_cutter_passed(nic_cutter *cutter, size_t count) { cutter->index += (uint32_t)count; }
-static inline bool nic_cutter_busy(const nic_cutter *cutter) { return cutter->index < cutter->count; }
+static inline void nic_gso_passed(nic_gso *gso, size_t count) { gso->index += (uint32_t)count; }
+static inline bool nic_gso_busy(const nic_gso *gso) { return gso->index < gso->count; }
 
 /* Computes the checksum that a frame with NIC_OFFLOAD_CHECKSUM lacks; its first piece must hold the field and be the
  * caller's own.  For a card whose frame was not taken and has to wait in its memory. */

@@ -35,7 +35,7 @@ uint32_t nic_hash_big(const uint8_t *address);
 
 /* Makes complete frames of one, one behind the other in `out`.  Returns how many; 0: the headers are not what the
  * offload says, or `room` bytes or `most` frames are not enough. */
-size_t nic_cut(const uint8_t *frame, uint32_t length, const nic_offload *offload, uint8_t *out, size_t room,
-               uint32_t *lengths, size_t most);
+size_t nic_gso_segment(const uint8_t *frame, uint32_t length, const nic_offload *offload, uint8_t *out, size_t room,
+                       uint32_t *lengths, size_t most);
 
 #endif

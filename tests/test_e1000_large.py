@@ -1,7 +1,7 @@
 """82540EM: what is left to a wire that segments and sums shows nowhere else: frames, statistics, write-backs, causes.
 
 The same packets go through two cards: one on a wire that takes frames only, one on a tap's engine part over a socket
-pair.  What comes out of the second is completed by the engine's cutter, which test_cutter.py judges by dpkt.
+pair.  What comes out of the second is completed by csrc/gso.c, which test_gso.py judges by dpkt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packets import ACK, CWR, FIN, PSH, packet
 from test_backend_tap import StandIn
-from test_cutter import cut
+from test_gso import segmented
 
 import nicemu
 from nicemu.devices.e1000_tables import MMIO
@@ -67,8 +67,8 @@ def complete(message: bytes) -> list[bytes]:
     if not flags:
         return [frame]
     if not kind:
-        return cut(frame, lib.NIC_OFFLOAD_CHECKSUM, checksum_start=start, checksum_offset=offset)
-    return cut(frame, getattr(lib, f"NIC_OFFLOAD_{KINDS[kind]}"), segment_size=size)
+        return segmented(frame, lib.NIC_OFFLOAD_CHECKSUM, checksum_start=start, checksum_offset=offset)
+    return segmented(frame, getattr(lib, f"NIC_OFFLOAD_{KINDS[kind]}"), segment_size=size)
 
 
 def both(sides: tuple[Side, Side], frame: bytes, **how: object) -> list[bytes]:

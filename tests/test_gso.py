@@ -13,11 +13,11 @@ from packets import ACK, CWR, FIN, PSH, TCP_OPTIONS, judge, packet
 from nicemu.engine import ffi, lib
 
 
-def cut(frame: bytes, kind: int, **fields: int) -> list[bytes]:
+def segmented(frame: bytes, kind: int, **fields: int) -> list[bytes]:
     """The complete frames that the engine makes of one."""
     offload = ffi.new("nic_offload *", {"kind": kind, **fields})
     out, lengths = bytearray(1 << 20), ffi.new("uint32_t[]", 4096)
-    count = lib.nic_cut(bytes(frame), len(frame), offload, ffi.from_buffer(out), len(out), lengths, 4096)
+    count = lib.nic_gso_segment(bytes(frame), len(frame), offload, ffi.from_buffer(out), len(out), lengths, 4096)
     frames, at = [], 0
     for length in lengths[0:count]:
         frames.append(bytes(out[at : at + length]))
@@ -28,10 +28,10 @@ def cut(frame: bytes, kind: int, **fields: int) -> list[bytes]:
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("tag", [None, 5])
 @pytest.mark.parametrize("size", [1, 999, 1000, 1001, 5000, 64000])
-def test_tcp_is_cut_into_right_segments(version: int, tag: int | None, size: int) -> None:
+def test_tcp_becomes_right_segments(version: int, tag: int | None, size: int) -> None:
     payload = bytes(i * 7 & 0xFF for i in range(size))
     kind = lib.NIC_OFFLOAD_TCP4 if version == 4 else lib.NIC_OFFLOAD_TCP6
-    frames = cut(packet(version, 6, payload, flags=ACK | PSH | FIN | CWR, tag=tag), kind, segment_size=1000)
+    frames = segmented(packet(version, 6, payload, flags=ACK | PSH | FIN | CWR, tag=tag), kind, segment_size=1000)
     assert len(frames) == -(-size // 1000)
     back = b""
     for index, frame in enumerate(frames):
@@ -51,7 +51,7 @@ def test_tcp_is_cut_into_right_segments(version: int, tag: int | None, size: int
 @pytest.mark.parametrize("version", [4, 6])
 def test_udp_becomes_datagrams(version: int) -> None:
     payload = bytes(range(250)) * 10
-    frames = cut(packet(version, 17, payload), lib.NIC_OFFLOAD_UDP, segment_size=600)
+    frames = segmented(packet(version, 17, payload), lib.NIC_OFFLOAD_UDP, segment_size=600)
     assert [judge(frame)[1].ulen - 8 for frame in frames] == [600, 600, 600, 600, 100]
     assert b"".join(judge(frame)[1].data for frame in frames) == payload
 
@@ -61,7 +61,7 @@ def test_udp_becomes_datagrams(version: int) -> None:
 def test_a_checksum_is_completed(payload: bytes, version: int, protocol: int) -> None:
     start, offset = 14 + (20 if version == 4 else 40), 16 if protocol == 6 else 6
     frame = packet(version, protocol, payload)
-    done = cut(frame, lib.NIC_OFFLOAD_CHECKSUM, checksum_start=start, checksum_offset=offset)
+    done = segmented(frame, lib.NIC_OFFLOAD_CHECKSUM, checksum_start=start, checksum_offset=offset)
     assert [len(d) for d in done] == [len(frame)]
     judge(done[0])
 
@@ -71,7 +71,7 @@ def test_a_udp_checksum_of_zero_is_not_sent_as_none() -> None:
     frame = packet(4, 17, bytes(payload))
     total = int(lib.nic_checksum(bytes(frame[34:]), 10, 0))
     struct.pack_into(">H", frame, 42, 0xFFFF - total)
-    (done,) = cut(frame, lib.NIC_OFFLOAD_CHECKSUM, checksum_start=34, checksum_offset=6)
+    (done,) = segmented(frame, lib.NIC_OFFLOAD_CHECKSUM, checksum_start=34, checksum_offset=6)
     assert done[40:42] == b"\xff\xff"
 
 
@@ -93,7 +93,7 @@ HOSTILE = {
 def test_what_is_not_as_described_is_refused(name: str) -> None:
     frame, kind, fields = HOSTILE[name]
     number = lib.NIC_OFFLOAD_TCP4 | lib.NIC_OFFLOAD_TCP6 if kind == "BOTH" else getattr(lib, f"NIC_OFFLOAD_{kind}")
-    assert cut(bytes(frame), number, **fields) == []
+    assert segmented(bytes(frame), number, **fields) == []
 
 
 @settings(deadline=None)  # what else the machine does is no matter here
@@ -104,11 +104,11 @@ def test_what_is_not_as_described_is_refused(name: str) -> None:
 )
 def test_any_bytes_are_survived(frame: bytes, kind: int, numbers: list[int]) -> None:
     names = ("checksum_start", "checksum_offset", "header_length", "segment_size")
-    for made in cut(frame, kind, **dict(zip(names, numbers, strict=True))):
+    for made in segmented(frame, kind, **dict(zip(names, numbers, strict=True))):
         assert len(made) <= len(frame)
 
 
 def test_a_fragment_is_not_segmented() -> None:
     frame = packet(4, 6, bytes(3000))
     struct.pack_into(">H", frame, 20, 0x2000)
-    assert cut(frame, lib.NIC_OFFLOAD_TCP4, segment_size=1000) == []
+    assert segmented(frame, lib.NIC_OFFLOAD_TCP4, segment_size=1000) == []
