@@ -148,16 +148,23 @@ void yukon2_level_expired(nic_device *device)
 
 /*
  * A driver looks at the list, clears STAT_BMU and leaves; what was written between the first and the second would wait
- * for the next event.  Drivers clear HW_OWNER of what they take, so the newest element tells (7.11).
+ * for the next event.  Drivers clear HW_OWNER of what they take, so the newest element tells (7.11).  If all is taken,
+ * nothing is left to interrupt for: a timer that still ran for it would raise what sky2 clears with the next frame only.
  */
 void yukon2_status_recheck(nic_device *device)
 {
     uint32_t last = yukon2_reg(device, YUKON2_STAT_LAST_IDX), put = yukon2_reg(device, YUKON2_STAT_PUT_IDX);
-    uint32_t newest = put ? put - 1 : last, changes = yukon2_of(device)->changes;
+    yukon2 *card = yukon2_of(device);
+    uint32_t newest = put ? put - 1 : last, changes = card->changes;
     uint8_t opcode;
-    if (!yukon2_of(device)->status.begun || !operational(device) || !device->bus_master ||
-        !nic_dma_read(device, list_base(device) + (uint64_t)newest * YUKON2_LE + OWNER_AT, &opcode, 1))
+    if (!card->status.begun || !operational(device) || !device->bus_master ||
+        !nic_dma_read(device, list_base(device) + (uint64_t)newest * YUKON2_LE + OWNER_AT, &opcode, 1) ||
+        card->changes != changes)
         return;
-    if (opcode & OWNER && yukon2_of(device)->changes == changes)
+    if (opcode & OWNER) {
         yukon2_raise(device, YUKON2_B0_ISRC_STAT_BMU);
+        return;
+    }
+    card->status.written = 0;
+    nic_timer_stop(device, YUKON2_TIMER_ISR);
 }

@@ -194,6 +194,22 @@ def test_11_an_element_that_nobody_saw_keeps_the_interrupt_up() -> None:
     assert rig["B0_ISRC"] == 0
 
 
+def test_10_and_11_what_was_taken_before_its_timer_ran_out_does_not_interrupt() -> None:
+    """sky2's poll takes an element that it finds, and clears STAT_BMU only where it found one."""
+    rig = Rig()
+    rig["STAT_ISR_TIMER_INI"], rig["STAT_ISR_TIMER_CTRL"], rig["STAT_FIFO_ISR_WM"] = 2500, 4, 16
+    rig["B0_IMSK"] = STAT_BMU
+    rig.start_receive()
+    rig.arrive(FRAME)
+    assert rig.status()
+    rig["STAT_CTRL"] = 0x10
+    rig.clock.advance(SECOND)
+    assert (rig["B0_ISRC"], rig.levels) == (0, [])
+    rig.arrive(FRAME)
+    rig.clock.advance(20_000)
+    assert (rig["B0_ISRC"], rig.levels) == (STAT_BMU, [True]), "the next frame interrupts when its own timer runs out"
+
+
 @pytest.mark.parametrize("strip", [False, True])
 def test_12_and_14_lengths_differ_by_a_stripped_tag_only(strip: bool) -> None:
     rig = Rig()
