@@ -58,6 +58,41 @@ CARDS = [
             r"PHY type: +M88",
         ),
     ),
+    Decoded(
+        "yukon2",
+        (
+            (0, 0x00C, 0xC000001D, 4),
+            (0, 0x014, 0x2E003F3F, 4),
+            (0, 0xC4C, 0x187B, 2),
+            (0, 0xE84, 2047, 2),
+            (0, 0xE88, 0x12340, 4),
+            (0, 0xEAC, 0x10, 1),
+            (0, 0x434, 0x16, 4),
+            (0, 0x434, 0xD28, 4),
+            (0, 0x450, 0x2, 4),
+            (0, 0x450, 0x8, 4),
+            (0, 0x454, 1023, 2),
+            (0, 0xF00, 0x2, 1),
+        ),
+        {
+            "Interrupt Mask": "B0_IMSK",
+            "Interrupt Hardware Error Mask": "B0_HWE_IMSK",
+            "GMAC control": "GMAC_CTRL",
+            "GPHY control": "GPHY_CTRL",
+            "FIFO Flush Mask": "RX_GMF_FL_MSK",
+        },
+        (
+            r"(?m)^00: ab 11 80 43 ",
+            r"Addr 1 +52 54 00 12 34 56",
+            r"PMD type +0x54 \(T\)",
+            r"Chip Id +0xBA Yukon Ultra 2 \(rev 0\)",
+            r"Status Prefetch\nControl +0x\w+\nLast Index +2047\nStart Address +0x0000000000012340\n",
+            r"Receive 1 Prefetch\nControl +0x0000000A\nLast Index +1023\n",
+            r"\tWatermark +0x10\n",
+            r"Receive Queue 1\n-+\n",
+            r"Sync Transmit Queue 1 \(disabled\)",
+        ),
+    ),
 ]
 
 

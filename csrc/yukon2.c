@@ -18,11 +18,6 @@ static uint32_t hardware_errors(const nic_device *device)
     return yukon2_reg(device, YUKON2_B0_HWE_ISRC) | (pci ? YUKON2_B0_HWE_ISRC_IRQ_STAT : 0);
 }
 
-static uint32_t read_errors(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
-{
-    return hardware_errors(device);
-}
-
 /* Sources that are levels: their causes stand in other registers. */
 static void update_sources(nic_device *device)
 {
@@ -87,22 +82,12 @@ static uint32_t read_enter(nic_device *device, const nic_row *row NIC_UNUSED, co
     return pending_sources(device);
 }
 
-static uint32_t read_pending(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
-{
-    return pending_sources(device);
-}
-
 static uint32_t read_leave(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
 {
     uint32_t pending = pending_sources(device);
     yukon2_of(device)->in_isr = false;
     yukon2_update(device);
     return pending;
-}
-
-static uint32_t read_icr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
-{
-    return yukon2_of(device)->in_isr ? YUKON2_B0_Y2_SP_ICR_IN_ISR : 0;
 }
 
 static void write_icr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
@@ -137,20 +122,20 @@ static const counted counted_timers[] = {
     {YUKON2_STAT_ISR_TIMER_INI, YUKON2_TIMER_ISR},
 };
 
-static const counted *timer_of(const nic_row *row)
+static const counted *timer_of(uint32_t cell)
 {
     for (uint32_t i = 0; i < NIC_ARRAY_LEN(counted_timers); i++)
-        if (row->cell - counted_timers[i].cells <= TIMER_CTRL)
+        if (cell - counted_timers[i].cells <= TIMER_CTRL)
             return &counted_timers[i];
     return NULL;
 }
 
 /* Ticks left of a timer that runs; else what was written. */
-static uint32_t read_value(nic_device *device, const nic_row *row, const nic_access *access NIC_UNUSED)
+static uint32_t ticks_left(const nic_device *device, uint32_t cell)
 {
-    const counted *t = timer_of(row);
+    const counted *t = timer_of(cell);
     if (!t || !nic_timer_armed(device, t->timer))
-        return yukon2_reg(device, row->cell);
+        return yukon2_reg(device, cell);
     uint64_t deadline = nic_timer_deadline(device, t->timer), now = nic_now(device);
     return deadline > now ? (uint32_t)((deadline - now) / YUKON2_TICK_NS) : 0;
 }
@@ -181,7 +166,7 @@ static void write_moderation_timer(nic_device *device, const nic_row *row NIC_UN
 /* A timer of the status unit was started or stopped: what waits for it is looked at again. */
 static void write_status_timer(nic_device *device, const nic_row *row, const nic_access *access)
 {
-    const counted *t = timer_of(row);
+    const counted *t = timer_of(row->cell);
     if (t && access->value & (TIMER_STOP | TIMER_START))
         nic_timer_stop(device, t->timer);
     nic_want_work(device, YUKON2_WORK_STATUS);
@@ -203,7 +188,7 @@ static void write_stamp_timer(nic_device *device, const nic_row *row NIC_UNUSED,
     yukon2_update(device);
 }
 
-static uint32_t read_stamp(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+static uint32_t time_stamp(nic_device *device)
 {
     uint64_t start = yukon2_of(device)->stamp;
     return start == NIC_NEVER ? 0 : (uint32_t)((nic_now(device) - start) / YUKON2_TICK_NS);
@@ -264,10 +249,10 @@ void yukon2_bad_element(nic_device *device, uint32_t queue, uint32_t rule, uint3
     yukon2_raise(device, 1u << queue);
 }
 
-static uint32_t queue_of(const nic_row *row)
+static uint32_t queue_of(uint32_t cell)
 {
     for (uint32_t queue = 0; queue < QUEUES; queue++)
-        if (row->cell - yukon2_queue_cells[queue] <= PREF_PUT_IDX)
+        if (cell - yukon2_queue_cells[queue] <= PREF_PUT_IDX)
             return queue;
     return QUEUE_R1;
 }
@@ -311,7 +296,7 @@ static void reset_queue(nic_device *device, uint32_t queue)
 
 static void write_csr(nic_device *device, const nic_row *row, const nic_access *access)
 {
-    uint32_t queue = queue_of(row);
+    uint32_t queue = queue_of(row->cell);
     if (access->value & UNIT_RST_SET)
         reset_queue(device, queue);
     if (access->value & CSR_CLR_CHK)
@@ -321,17 +306,17 @@ static void write_csr(nic_device *device, const nic_row *row, const nic_access *
     want_queue(device, queue);
 }
 
-static uint32_t read_csr(nic_device *device, const nic_row *row, const nic_access *access NIC_UNUSED)
+static uint32_t control_and_status(const nic_device *device, uint32_t cell)
 {
-    uint32_t queue = queue_of(row), cells = yukon2_queue_cells[queue];
+    uint32_t queue = queue_of(cell), cells = yukon2_queue_cells[queue];
     bool busy = queue != QUEUE_R1 && yukon2_queue_runs(device, queue) &&
                 yukon2_reg(device, cells + PREF_GET_IDX) != yukon2_reg(device, cells + PREF_PUT_IDX);
-    return busy ? yukon2_reg(device, row->cell) & ~(uint32_t)CSR_IDLE : yukon2_reg(device, row->cell);
+    return busy ? yukon2_reg(device, cell) & ~(uint32_t)CSR_IDLE : yukon2_reg(device, cell);
 }
 
 static void write_prefetch_control(nic_device *device, const nic_row *row, const nic_access *access)
 {
-    uint32_t queue = queue_of(row), cells = yukon2_queue_cells[queue];
+    uint32_t queue = queue_of(row->cell), cells = yukon2_queue_cells[queue];
     if (access->value & UNIT_RST_SET) {
         device->cells[cells + PREF_GET_IDX] = device->cells[cells + PREF_PUT_IDX] = 0;
         reset_queue(device, queue);
@@ -341,7 +326,7 @@ static void write_prefetch_control(nic_device *device, const nic_row *row, const
 
 static void write_put(nic_device *device, const nic_row *row, const nic_access *access NIC_UNUSED)
 {
-    uint32_t queue = queue_of(row), cells = yukon2_queue_cells[queue], put = yukon2_reg(device, row->cell);
+    uint32_t queue = queue_of(row->cell), cells = yukon2_queue_cells[queue], put = yukon2_reg(device, row->cell);
     uint32_t last = yukon2_reg(device, cells + PREF_LAST_IDX), control = yukon2_reg(device, cells + PREF_CTRL);
     uint32_t ctst = yukon2_reg(device, YUKON2_B0_CTST);
     if (NIC_UNLIKELY(ctst & (SW_RST | SW_MRST)))
@@ -535,25 +520,60 @@ static void write_pci_status(nic_device *device, const nic_row *row NIC_UNUSED, 
     yukon2_update(device);
 }
 
+/* What a register shows, without the effects that a read may have. */
+uint32_t yukon2_peek(nic_device *device, uint32_t cell)
+{
+    switch (cell) {
+    case YUKON2_B0_HWE_ISRC:
+        return hardware_errors(device);
+    case YUKON2_B0_Y2_SP_ISRC2:
+    case YUKON2_B0_Y2_SP_ISRC3:
+    case YUKON2_B0_Y2_SP_EISR:
+    case YUKON2_B0_Y2_SP_LISR:
+        return pending_sources(device);
+    case YUKON2_B0_Y2_SP_ICR:
+        return yukon2_of(device)->in_isr ? YUKON2_B0_Y2_SP_ICR_IN_ISR : 0;
+    case YUKON2_R1_CSR:
+    case YUKON2_XS1_CSR:
+    case YUKON2_XA1_CSR:
+        return control_and_status(device, cell);
+    case YUKON2_GMAC_TI_ST_VAL:
+        return time_stamp(device);
+    case YUKON2_B2_TI_VAL:
+    case YUKON2_B2_IRQM_VAL:
+    case YUKON2_STAT_LEV_TIMER_CNT:
+    case YUKON2_STAT_TX_TIMER_CNT:
+    case YUKON2_STAT_ISR_TIMER_CNT:
+        return ticks_left(device, cell);
+    default:
+        return yukon2_reg(device, cell);
+    }
+}
+
+static uint32_t read_shown(nic_device *device, const nic_row *row, const nic_access *access)
+{
+    return yukon2_peek(device, row->cell + access->index);
+}
+
 #define QUEUE_HOOKS(queue)                                                                                             \
-    {"mmio", #queue "_CSR", read_csr, write_csr}, {"mmio", #queue "_PREF_CTRL", NULL, write_prefetch_control},         \
+    {"mmio", #queue "_CSR", read_shown, write_csr}, {"mmio", #queue "_PREF_CTRL", NULL, write_prefetch_control},         \
         {"mmio", #queue "_PREF_ADDR_LO", NULL, write_list_address}, {"mmio", #queue "_PREF_PUT_IDX", NULL, write_put}
 #define STATUS_TIMER_HOOKS(timer)                                                                                      \
-    {"mmio", "STAT_" #timer "_TIMER_CNT", read_value, NULL},                                                           \
+    {"mmio", "STAT_" #timer "_TIMER_CNT", read_shown, NULL},                                                           \
         {"mmio", "STAT_" #timer "_TIMER_CTRL", NULL, write_status_timer}
 
 static const nic_hook hooks[] = {
     {"config", "STATUS", NULL, write_pci_status},
     {"mmio", "B0_CTST", NULL, write_ctst},
-    {"mmio", "B0_HWE_ISRC", read_errors, NULL},
+    {"mmio", "B0_HWE_ISRC", read_shown, NULL},
     {"mmio", "B0_Y2_SP_ISRC2", read_enter, NULL},
-    {"mmio", "B0_Y2_SP_ISRC3", read_pending, NULL},
+    {"mmio", "B0_Y2_SP_ISRC3", read_shown, NULL},
     {"mmio", "B0_Y2_SP_EISR", read_enter, NULL},
     {"mmio", "B0_Y2_SP_LISR", read_leave, NULL},
-    {"mmio", "B0_Y2_SP_ICR", read_icr, write_icr},
-    {"mmio", "B2_TI_VAL", read_value, NULL},
+    {"mmio", "B0_Y2_SP_ICR", read_shown, write_icr},
+    {"mmio", "B2_TI_VAL", read_shown, NULL},
     {"mmio", "B2_TI_CTRL", NULL, write_general_timer},
-    {"mmio", "B2_IRQM_VAL", read_value, NULL},
+    {"mmio", "B2_IRQM_VAL", read_shown, NULL},
     {"mmio", "B2_IRQM_CTRL", NULL, write_moderation_timer},
     {"mmio", "B2_I2C_IRQ", NULL, write_twsi_interrupt},
     {"mmio", "RSS_KEY", NULL, write_hash_key},
@@ -562,7 +582,7 @@ static const nic_hook hooks[] = {
     QUEUE_HOOKS(XA1),
     {"mmio", "RX_GMF_CTRL", NULL, write_receive_fifo},
     {"mmio", "TX_GMF_CTRL", NULL, write_transmit_fifo},
-    {"mmio", "GMAC_TI_ST_VAL", read_stamp, NULL},
+    {"mmio", "GMAC_TI_ST_VAL", read_shown, NULL},
     {"mmio", "GMAC_TI_ST_CTRL", NULL, write_stamp_timer},
     {"mmio", "STAT_CTRL", NULL, write_status_control},
     {"mmio", "STAT_LIST_ADDR_LO", NULL, write_status_address},

@@ -13,5 +13,6 @@ void yukon2_set_loopback(nic_device *device, bool on);         /* PHY register 0
 void yukon2_link_changed(nic_device *device, bool changed);    /* GM_GP_STAT is new; changed: the link itself is */
 void yukon2_twsi_done(nic_device *device);                     /* a transfer on the two-wire interface is over */
 void yukon2_reset_gmac(nic_device *device);                    /* GMAC_CTRL.RST: registers of the port go back */
+uint32_t yukon2_peek(nic_device *device, uint32_t cell);       /* what a register shows, without effects of reading */
 
 #endif

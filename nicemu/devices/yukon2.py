@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nicemu.core import Nic
+from nicemu.core import EthtoolDump, Nic
 from nicemu.devices.yukon2_tables import RULES, TABLES
 from nicemu.engine import lib
 from nicemu.errors import ConfigurationError, SnapshotError
 from nicemu.m88e1149 import M88E1149
+from nicemu.model import CONFIG
 from nicemu.options import Option
 from nicemu.pci import Bar, Capability, Function, msi, pci_express, power_management
 from nicemu.registers import Field, Register, Reset, State
@@ -41,6 +42,12 @@ SMI_NS = 25_600
 TWSI_NS = 600_000
 #: Where the VPD EEPROM answers on the two-wire serial interface.
 TWSI_DEVICE = 0x50
+
+#: Blocks of 128 bytes that sky2 reads for `ethtool -d`, of a part with one link; the rest it fills with zeros (8.3).
+DUMPED = frozenset({0, 2, 3, 4, 7, 8, 12, 13, 16, 18, 20, 21, 24, 26, 28, 29, 30, *range(32, 40), 48, 50,
+                    *range(56, 61), *range(80, 85)})  # fmt: skip
+#: What it leaves out of block 3: the RAM interface's address and data.
+DUMP_HOLE = range(0x180, 0x190)
 
 KEEPS = frozenset({Reset.SOFT})
 
@@ -382,3 +389,26 @@ class Yukon2(Nic):
             self.cells[self._config["PMCSR"]] |= PMCSR_PME_STATUS
             if self.on_wake:
                 self.on_wake(value)
+
+    # --------------------------------------------------------------------------------------------- ethtool -d
+
+    def ethtool_dump(self) -> EthtoolDump:
+        """The 16 KiB of BAR 0 as sky2 dumps them (8.3)."""
+        data = bytearray(self.TABLES[0].size)
+        for register, offset in self.TABLES[0].placements():
+            if offset // 128 in DUMPED and offset not in DUMP_HOLE:
+                value = self._peek(register, (offset - register.offset) // register.stride)
+                data[offset : offset + register.size] = value.to_bytes(register.size, "little")
+        return EthtoolDump("sky2", 1, bytes(data))
+
+    def _peek(self, register: Register, index: int) -> int:
+        """What an element of a register of BAR 0 shows, without effects; of a window what lies behind it."""
+        if not register.window:
+            cell = self._cell[register.cell or register.name] + index
+            return int(lib.yukon2_peek(self.handle, cell)) & register.mask("read")
+        behind, found = register.window.base + 4 * index, 0
+        for other, offset in self.compiled.spaces[CONFIG].placements():
+            if behind <= offset < behind + 4:
+                value = int(self.cells[self._config[other.name] + (offset - other.offset) // other.stride])
+                found |= (value & other.mask("read")) << 8 * (offset - behind)
+        return found & 0xFFFFFFFF
