@@ -1,6 +1,7 @@
 """Boots Linux with the card under test and runs the card's guest table.
 
 ``python -m conformance.guest e1000 [--kernel 6.12] [--peer] [--only NAME]`` prints one table; the exit status tells.
+``--soak SECONDS`` runs mixed traffic for that long in place of the card's checks, and has the kernel's log judged.
 The guest's console goes to a log in the cache; orders and results travel on a second serial port, see
 ``guest/agent``.
 """
@@ -16,11 +17,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import image
-from .cards import Card, Check, card
+from .cards import Card, Check, card, soak
 from .nic import Nic, Peer, Served, ServerError, Wired, datagrams
 from .provision import KERNEL_SUITES, ProvisionError, Tree, cache, ensure
 from .qemu import Qemu, QemuError
@@ -227,13 +228,30 @@ def run_checks(guest: Guest, version: str, checks: list[Check]) -> Iterator[Resu
             continue
         start = time.monotonic()
         try:
+            before = traffic(guest) if check.script == "soak" else {}
             said = guest.run(check)
         except GuestError as error:
             lost = str(error)
             yield Result(check, version, [lost], time.monotonic() - start)
         else:
             seconds = time.monotonic() - start
+            if before:
+                said.notes += [f"{count - before[way]} frames {way}" for way, count in traffic(guest).items()]
             yield Result(check, version, judge(check, said), seconds, ", ".join(said.notes), "\n".join(said.lines))
+
+
+def traffic(guest: Guest) -> dict[str, int]:
+    """Frames that the card sent and received so far, for a card of ours."""
+    if not isinstance(guest.nic, Served):
+        return {}
+    counters = guest.nic.counters()
+    return {"out": counters["port_sent_frames"], "in": counters["port_received_frames"]}
+
+
+def soaked(tested: Card, seconds: int) -> Card:
+    """The card with nothing to pass but a long time of traffic."""
+    kept = [check for check in tested.checks if check.script in ("probe", "kernel-log") and not check.station]
+    return replace(tested, checks=(kept[0], soak(seconds), *kept[1:]))
 
 
 def table(title: str, results: list[Result]) -> str:
@@ -267,10 +285,13 @@ def main() -> int:
     parser.add_argument("--kernel", choices=list(KERNEL_SUITES), action="append", help="default: each of them")
     parser.add_argument("--peer", action="store_true", help="QEMU's own model in place of nicemu's")
     parser.add_argument("--only", metavar="NAME", help="only checks whose name has this text (probe always runs)")
+    parser.add_argument("--soak", metavar="SECONDS", type=int, help="mixed traffic for so long in place of the checks")
     options = parser.parse_args()
     results: list[Result] = []
     try:
         tested = card(options.card)
+        if options.soak:
+            tested = soaked(tested, options.soak)
         for version in options.kernel or KERNEL_SUITES:
             for result in run_table(tested, version, options.peer, options.only):
                 print(f"{version}: {result.check.name}: {describe(result)}", file=sys.stderr, flush=True)

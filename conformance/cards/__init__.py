@@ -96,6 +96,11 @@ def life(known: str = "") -> tuple[Check, ...]:
     )
 
 
+def soak(seconds: int) -> Check:
+    """Mixed traffic for so long, and the frames that it came to; a round of it takes a quarter of a minute."""
+    return Check("soak", "soak", (str(seconds),), seconds=seconds + 300)
+
+
 def on_a_raw_wire(jumbo: int | None, vlan: tuple[str, ...] = ()) -> tuple[Check, ...]:
     """What the user network does not carry: VLANs, and frames up to the MTU of ``jumbo`` if the card has them.
 

@@ -2,7 +2,7 @@
 
 import re
 
-from . import MAC, Card, Check, first_light, life, on_a_raw_wire, refused, show
+from . import MAC, Card, Check, first_light, life, on_a_raw_wire, refused, show, soak
 
 OFFLOADS = ("tso=tcp-segmentation-offload", "tx=tx-checksumming", "rx=rx-checksumming", "sg=scatter-gather",
             "rxvlan=rx-vlan-offload", "txvlan=tx-vlan-offload", "rxhash=receive-hashing")  # fmt: skip
@@ -71,6 +71,7 @@ CARD = Card(
         Check("ethtool -s wol", "wake-on-lan", ("pg",)),
         Check("ethtool -p", "identify"),
         Check("MTU 9000, TCP", "mtu", ("9000",)),
+        soak(5),
         *life(),
         *on_a_raw_wire(jumbo=9000, vlan=("no-filter",)),
     ),
