@@ -109,6 +109,13 @@ static void wire_expired(nic_device *device)
     nic_want_work(device, NIC_WORK_TRANSMIT);
 }
 
+static void round_expired(nic_device *device)
+{
+    for (uint32_t i = 0; i < RTL8139_RINGS; i++)
+        rtl8139_of(device)->rings[i].walked = 0;
+    nic_want_work(device, NIC_WORK_TRANSMIT);
+}
+
 static void retry_expired(nic_device *device)
 {
     nic_want_work(device, RTL8139_WORK_STORE);
@@ -435,8 +442,11 @@ static void write_tppoll(nic_device *device, const nic_row *row NIC_UNUSED, cons
         nic_find(device, RTL8139_FIND_CP_POLL_DISABLED, access->value, rtl8139_reg(device, RTL8139_CPCR));
         return;
     }
-    card->rings[RTL8139_NORMAL].polled |= (access->value & RTL8139_TPPOLL_NPQ) != 0;
-    card->rings[RTL8139_HIGH].polled |= (access->value & RTL8139_TPPOLL_HPQ) != 0;
+    for (uint32_t i = 0; i < RTL8139_RINGS; i++)
+        if (access->value & (i == RTL8139_HIGH ? RTL8139_TPPOLL_HPQ : RTL8139_TPPOLL_NPQ)) {
+            card->rings[i].polled = true;
+            card->rings[i].walked = 0;
+        }
     nic_want_work(device, NIC_WORK_TRANSMIT);
 }
 
@@ -507,7 +517,7 @@ static const nic_state_field state[] = {
     NIC_STATE(rtl8139, timer_base),
 #define RING(ring)                                                                                                     \
     NIC_STATE(rtl8139, ring.index), NIC_STATE(rtl8139, ring.polled), NIC_STATE(rtl8139, ring.sent),                    \
-        NIC_STATE(rtl8139, ring.segment)
+        NIC_STATE(rtl8139, ring.segment), NIC_STATE(rtl8139, ring.walked)
     RING(rings[RTL8139_NORMAL]),
     RING(rings[RTL8139_HIGH]),
 #undef RING
@@ -561,6 +571,7 @@ static const nic_card_timer timers[] = {
     [RTL8139_TIMER_RESET] = {"reset", reset_expired},
     [RTL8139_TIMER_WIRE] = {"wire", wire_expired},
     [RTL8139_TIMER_RETRY] = {"retry", retry_expired},
+    [RTL8139_TIMER_ROUND] = {"round", round_expired},
     {NULL, NULL},
 };
 

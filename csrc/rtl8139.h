@@ -76,6 +76,7 @@ enum {
     RTL8139_TIMER_RESET,   /* CR.RST has done */
     RTL8139_TIMER_WIRE,    /* the frame in transmission has left */
     RTL8139_TIMER_RETRY,   /* C+: look again whether the driver has given receive descriptors back */
+    RTL8139_TIMER_ROUND,   /* C+: go on with a transmit ring that was not dry after all of its descriptors */
 };
 
 enum {
@@ -101,6 +102,7 @@ typedef struct rtl8139_ring { /* a transmit ring of C+ mode */
     bool polled;      /* TPPOLL asked, and the ring has not run dry since */
     uint32_t sent;    /* large send: payload bytes of the packet at `index` that have gone */
     uint32_t segment; /* large send: frames of it that have gone */
+    uint32_t walked;  /* descriptors given back since TPPOLL asked */
 } rtl8139_ring;
 
 enum { RTL8139_NORMAL, RTL8139_HIGH, RTL8139_RINGS };

@@ -16,6 +16,7 @@ enum {
     MSS_SHIFT = 16,
     MSS = 0x7ff,
     SIZE = 0xffff,
+    ROUND_NS = 10000000,
     OFFLOADS = RTL8139_LGSEN | RTL8139_IPCS | RTL8139_UDPCS | RTL8139_TCPCS,
 };
 
@@ -86,6 +87,7 @@ static void give_back(walk *w, uint32_t count, uint32_t status)
         if (was_reset(w))
             return;
         w->fetched &= ~(1ull << index);
+        w->ring->walked++;
         index = opts1 & RTL8139_EOR ? 0 : (index + 1) % RTL8139_RING;
         w->ring->index = (uint8_t)index;
     }
@@ -253,7 +255,7 @@ static void close_frame(rtl8139_batch *batch, struct iovec *iov, uint32_t count,
 {
     batch->done[batch->count] = (uint8_t)descriptors;
     batch->after[batch->count] = after;
-    batch->frames[batch->count++] = (nic_frame){iov, count, length, length < RTL8139_MIN ? NIC_FRAME_SHORT : 0};
+    batch->frames[batch->count++] = (nic_frame){iov, count, length, 0, NULL}; /* C+ mode pads what is short */
     batch->used += count;
 }
 
@@ -385,8 +387,6 @@ static void send_packet(walk *w, const packet *p)
 {
     rtl8139_batch *batch = &rtl8139_of(w->device)->batch;
     bool tag = p->opts2 & RTL8139_TAGC;
-    if (p->length < RTL8139_MIN) /* C+ mode does not pad either */
-        nic_find(w->device, RTL8139_FIND_TX_RUNT, p->length, w->at);
     if (rtl8139_paced(w->device, p->length)) {
         w->waits = true;
         return;
@@ -452,6 +452,12 @@ static void begin(nic_device *device, walk *w, uint32_t number)
     rtl8139_of(device)->batch.count = rtl8139_of(device)->batch.used = 0;
 }
 
+/*
+ * Whether a ring has had all of its descriptors since the driver last asked.  Those that are the chip's nevertheless lie
+ * in memory that keeps no write, or came without TPPOLL: the chip comes back to them, but not for ever at once.
+ */
+static bool resting(const rtl8139_ring *ring) { return ring->walked >= RTL8139_RING; }
+
 /* Sends what a ring holds; returns whether it is to be called again at once. */
 static bool send_ring(nic_device *device, uint32_t number)
 {
@@ -459,7 +465,7 @@ static bool send_ring(nic_device *device, uint32_t number)
     packet p;
     bool dry = false, failed = false;
     begin(device, &w, number);
-    while (w.budget && !w.waits && !was_reset(&w)) {
+    while (w.budget && !w.waits && !was_reset(&w) && !resting(w.ring)) {
         uint32_t at = w.at;
         dry = !gather_packet(&w, &p);
         failed = p.failed;
@@ -486,6 +492,8 @@ static bool send_ring(nic_device *device, uint32_t number)
     }
     if (w.causes)
         rtl8139_cause(device, w.causes);
+    if (w.ring->polled && resting(w.ring))
+        nic_timer_set(device, RTL8139_TIMER_ROUND, nic_now(device) + ROUND_NS);
     return !w.budget && !w.waits;
 }
 
@@ -494,11 +502,12 @@ void rtl8139_cplus_rings(nic_device *device)
     rtl8139 *card = rtl8139_of(device);
     uint32_t resets = device->resets;
     for (uint32_t number = RTL8139_RINGS; number--;) { /* the high priority ring first */
-        if (!card->rings[number].polled)
+        rtl8139_ring *ring = &card->rings[number];
+        if (!ring->polled || resting(ring))
             continue;
         if (send_ring(device, number))
             nic_want_work(device, NIC_WORK_TRANSMIT);
-        if (device->resets != resets || card->rings[number].polled)
+        if (device->resets != resets || (ring->polled && !resting(ring)))
             return; /* what it still has goes before the other's */
     }
 }
