@@ -250,12 +250,18 @@ static void insert_tag(struct iovec *iov, uint32_t opts2)
     iov[0].iov_len += TAG;
 }
 
+/* What is short is padded: FreeBSD's re counts on it (RL_FLAG_AUTOPAD), iPXE's driver too. */
 static void close_frame(rtl8139_batch *batch, struct iovec *iov, uint32_t count, uint32_t length, uint32_t descriptors,
                         uint32_t after)
 {
+    static const uint8_t zeros[RTL8139_MIN];
+    if (NIC_UNLIKELY(length < RTL8139_MIN)) {
+        iov[count++] = (struct iovec){(void *)(uintptr_t)zeros, RTL8139_MIN - length};
+        length = RTL8139_MIN;
+    }
     batch->done[batch->count] = (uint8_t)descriptors;
     batch->after[batch->count] = after;
-    batch->frames[batch->count++] = (nic_frame){iov, count, length, 0, NULL}; /* C+ mode pads what is short */
+    batch->frames[batch->count++] = (nic_frame){iov, count, length, 0, NULL};
     batch->used += count;
 }
 
@@ -339,7 +345,7 @@ static void refuse(walk *w, const packet *p, uint32_t status)
 
 static bool room(const rtl8139_batch *batch, const packet *p)
 {
-    return batch->count < NIC_BATCH && batch->used + p->count + 1 <= RTL8139_POOL;
+    return batch->count < NIC_BATCH && batch->used + p->count + 2 <= RTL8139_POOL;
 }
 
 /* Large send: cuts the packet into frames of MSS bytes of TCP data each, as many as the batch has room for. */

@@ -22,11 +22,12 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nicemu.errors import ConfigurationError, SnapshotError
 
-__all__ = ["MicrowireEeprom", "with_checksum"]
+__all__ = ["EepromFile", "MicrowireEeprom", "with_checksum"]
 
 #: Address bits in an instruction, by (cells, bits in a cell).  The 93C56 takes one bit more than it uses
 #: (DS21712, tables 1-1 to 1-6).
@@ -51,6 +52,37 @@ def with_checksum(words: Sequence[int], index: int, total: int = 0xBABA) -> list
     image = list(words)
     image[index] = (total - sum(image[:index])) & 0xFFFF
     return image
+
+
+class EepromFile:
+    """The file that keeps the contents of an EEPROM of 16-bit cells, little-endian; without a path nothing is kept.
+
+    path: the file, or None.
+    """
+
+    def __init__(self, path: str | Path | None) -> None:
+        self.path = Path(path) if path else None
+
+    def load(self, image: Sequence[int]) -> list[int]:
+        """Return what the file holds; it is made with `image` if it is missing.
+
+        Raises ConfigurationError when it is not as long as `image`.
+        """
+        if not self.path:
+            return list(image)
+        if not self.path.exists():
+            self.save(image)
+        data = self.path.read_bytes()
+        if len(data) != 2 * len(image):
+            raise ConfigurationError(
+                f"eeprom={self.path}: {len(data)} bytes; expected {2 * len(image)} ({len(image)} words)"
+            )
+        return [int.from_bytes(data[at : at + 2], "little") for at in range(0, len(data), 2)]
+
+    def save(self, words: Sequence[int]) -> None:
+        """Put `words` into the file."""
+        if self.path:
+            self.path.write_bytes(b"".join(word.to_bytes(2, "little") for word in words))
 
 
 class MicrowireEeprom:

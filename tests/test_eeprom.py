@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nicemu.eeprom import MicrowireEeprom, with_checksum
+from nicemu.eeprom import EepromFile, MicrowireEeprom, with_checksum
 from nicemu.errors import ConfigurationError, SnapshotError
 
 READ, WRITE, ERASE, SPECIAL = 0b10, 0b01, 0b11, 0b00
@@ -497,3 +498,16 @@ def test_what_is_written_is_read(data: list[int], writes: list[tuple[int, int]])
         data[address] = value
     driver.instruction(READ, 0)
     assert [driver.receive(16) for _ in range(64)] == data
+
+
+def test_a_file_keeps_the_contents(tmp_path: Path) -> None:
+    path = tmp_path / "eeprom"
+    assert EepromFile(path).load([0x1234, 0x5678]) == [0x1234, 0x5678], "made where there was none"
+    assert path.read_bytes() == bytes.fromhex("34127856")
+    EepromFile(path).save([1, 2])
+    assert EepromFile(path).load([0x1234, 0x5678]) == [1, 2]
+    with pytest.raises(ConfigurationError, match=r"eeprom=.*: 4 bytes; expected 6 \(3 words\)"):
+        EepromFile(path).load([0, 0, 0])
+    without = EepromFile(None)
+    without.save([1])
+    assert without.load([7]) == [7]

@@ -277,6 +277,30 @@ def test_both_rings_and_their_end() -> None:
     assert rig.read("ISR") & (TOK | TDU | SWINT) == TOK | TDU | SWINT
 
 
+def test_short_packets_are_padded() -> None:
+    rig = Rig().start_plus()
+    rig.send_plus(frame(42))
+    assert rig.sent() == [frame(42) + bytes(18)]
+
+
+def test_a_doorbell_is_good_for_one_round_of_a_ring() -> None:
+    """Descriptors that stay the chip's do not keep it busy for ever; it comes back to them every 10 ms."""
+    rig = Rig()
+    ring = struct.pack("<IIQ", OWN | FS | LS | 60, 0, TX_DATA) * 64
+    rig.memory.add_functions(
+        0x20_0000, 1024, lambda address, length: (ring * 2)[address % 1024 :][:length], lambda *_: None
+    )
+    rig.start_plus()
+    rig.write("TNPDSL", 0x20_0000)
+    rig.write("TPPOLL", 0x40)
+    rig.clock.advance(9 * 10**6)
+    assert len(rig.sent()) == 64
+    rig.clock.advance(10**6)
+    assert len(rig.sent()) == 64
+    rig.write("TPPOLL", 0x40)
+    assert len(rig.sent()) == 64
+
+
 def test_a_packet_of_several_descriptors_waits_for_its_last() -> None:
     rig = Rig().start_plus()
     rig.memory.write(TX_DATA, frame(100))

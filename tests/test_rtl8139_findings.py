@@ -287,7 +287,7 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
     "tx.disabled": [_disabled],
     "tx.unaligned": [_unaligned],
     "tx.too-long": [_size(1793)],
-    "tx.runt": [_size(59), _descriptors(OWN | FS | LS | EOR | 59)],
+    "tx.runt": [_size(59)],
     "tx.length-zero": [_size(0), _descriptors(OWN | FS | LS | EOR)],
     "tx.link-down": [_link_down],
     "tx.abort-clear": [_abort],

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from nicemu.core import Nic
 from nicemu.devices.ne2000_tables import DP8390, IO, RULES
-from nicemu.eeprom import MicrowireEeprom
+from nicemu.eeprom import EepromFile, MicrowireEeprom
 from nicemu.engine import lib
 from nicemu.errors import ConfigurationError
 from nicemu.options import Option
@@ -136,7 +136,7 @@ class RTL8029AS(Nic):
     OPTIONS = (Option("eeprom", "file", "128 bytes of EEPROM contents, made if missing and kept in step"),)
 
     def __init__(self, *, eeprom: str | Path | None = None, **options: Any) -> None:
-        self._eeprom_file = Path(eeprom) if eeprom else None
+        self._eeprom_file = EepromFile(eeprom)
         super().__init__(**options)
 
     def setup(self) -> None:
@@ -149,7 +149,7 @@ class RTL8029AS(Nic):
             self._eeprom_contents(),
             write_time_ns=5_000_000 if self.timed else 0,
             now_ns=(lambda: self.clock.now) if self.timed else None,
-            on_change=lambda first, count: self._save_eeprom(),
+            on_change=lambda first, count: self._eeprom_file.save(self.eeprom.words),
         )
         self._load_timer = self.timer("eeprom-load", self._loaded)
 
@@ -169,21 +169,9 @@ class RTL8029AS(Nic):
     # --------------------------------------------------------------------------------------------- EEPROM
 
     def _eeprom_contents(self) -> list[int]:
-        image = eeprom_image(self.mac)
-        if not self._eeprom_file:
-            return image
-        if not self._eeprom_file.exists():
-            self._eeprom_file.write_bytes(b"".join(w.to_bytes(2, "little") for w in image))
-            return image
-        data = self._eeprom_file.read_bytes()
-        if len(data) != 128:
-            raise ConfigurationError(f"eeprom={self._eeprom_file}: {len(data)} bytes; expected 128 (64 words)")
-        self.mac = data[2:8]
-        return [int.from_bytes(data[i : i + 2], "little") for i in range(0, 128, 2)]
-
-    def _save_eeprom(self) -> None:
-        if self._eeprom_file:
-            self._eeprom_file.write_bytes(b"".join(w.to_bytes(2, "little") for w in self.eeprom.words))
+        words = self._eeprom_file.load(eeprom_image(self.mac))
+        self.mac = b"".join(word.to_bytes(2, "little") for word in words[1:4])
+        return words
 
     def _load_eeprom(self) -> None:
         """CONFIG2 and CONFIG3 from word 0, the ID PROM's address from words 1 to 3."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from nicemu.am79c973_phy import Am79C973Phy
 from nicemu.core import EthtoolDump, Nic
 from nicemu.devices.pcnet_tables import BCR, CSR, IO, RULES, TABLES_970A
-from nicemu.eeprom import MicrowireEeprom
+from nicemu.eeprom import EepromFile, MicrowireEeprom
 from nicemu.engine import lib
 from nicemu.errors import ConfigurationError
 from nicemu.options import Option
@@ -132,7 +132,7 @@ class PCnet(Nic):
     def __init__(
         self, *, eeprom: str | Path | None = None, on_wake: Callable[[int], None] | None = None, **options: Any
     ) -> None:
-        self._eeprom_file = Path(eeprom) if eeprom else None
+        self._eeprom_file = EepromFile(eeprom)
         self.on_wake = on_wake
         super().__init__(**options)
 
@@ -148,7 +148,7 @@ class PCnet(Nic):
             self._eeprom_contents(),
             write_time_ns=5_000_000 if self.timed else 0,
             now_ns=(lambda: self.clock.now) if self.timed else None,
-            on_change=lambda first, count: self._save_eeprom(),
+            on_change=lambda first, count: self._eeprom_file.save(self.eeprom.words),
         )
         self._read_timer = self.timer("eeprom-read", self.load_eeprom)
 
@@ -224,21 +224,9 @@ class PCnet(Nic):
         return eeprom_image(self.mac, defaults, self.EEPROM_BCRS, self.EEPROM_LENGTH)
 
     def _eeprom_contents(self) -> list[int]:
-        image = self.default_image()
-        if not self._eeprom_file:
-            return image
-        if not self._eeprom_file.exists():
-            self._eeprom_file.write_bytes(b"".join(w.to_bytes(2, "little") for w in image))
-            return image
-        data = self._eeprom_file.read_bytes()
-        if len(data) != 2 * EEPROM_WORDS:
-            raise ConfigurationError(f"eeprom={self._eeprom_file}: {len(data)} bytes; expected 128 (64 words)")
-        self.mac = data[:6]
-        return [int.from_bytes(data[i : i + 2], "little") for i in range(0, len(data), 2)]
-
-    def _save_eeprom(self) -> None:
-        if self._eeprom_file:
-            self._eeprom_file.write_bytes(b"".join(w.to_bytes(2, "little") for w in self.eeprom.words))
+        words = self._eeprom_file.load(self.default_image())
+        self.mac = b"".join(word.to_bytes(2, "little") for word in words[:3])
+        return words
 
     def load_eeprom(self) -> None:
         """What H_RESET and PREAD read; a wrong checksum leaves every register at its default (EEPROM Interface)."""

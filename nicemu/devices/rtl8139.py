@@ -17,9 +17,8 @@ from typing import Any, ClassVar
 
 from nicemu.core import EthtoolDump, Latch, Nic
 from nicemu.devices.rtl8139_tables import CPLUS_ONLY, REGS, RULES, TABLES
-from nicemu.eeprom import MicrowireEeprom
+from nicemu.eeprom import EepromFile, MicrowireEeprom
 from nicemu.engine import lib
-from nicemu.errors import ConfigurationError
 from nicemu.mii import AN_PAUSE, ANAR, BMCR, MII_100
 from nicemu.options import Option
 from nicemu.pci import Bar, Function, power_management
@@ -132,7 +131,7 @@ class RTL8139(Nic):
     def __init__(
         self, *, eeprom: str | Path | None = None, on_wake: Callable[[int], None] | None = None, **options: Any
     ) -> None:
-        self._eeprom_file = Path(eeprom) if eeprom else None
+        self._eeprom_file = EepromFile(eeprom)
         self.on_wake = on_wake
         super().__init__(**options)
 
@@ -150,7 +149,7 @@ class RTL8139(Nic):
             self._eeprom_contents(),
             write_time_ns=5_000_000 if self.timed else 0,
             now_ns=clock,
-            on_change=lambda first, count: self._save_eeprom(),
+            on_change=lambda first, count: self._eeprom_file.save(self.eeprom.words),
         )
         self._phy_timer = self.timer("phy", lambda: self.phy.poll())
         self._load_timer = self.timer("eeprom-load", self._load_eeprom)
@@ -294,21 +293,9 @@ class RTL8139(Nic):
     # --------------------------------------------------------------------------------------------- EEPROM (DS 6)
 
     def _eeprom_contents(self) -> list[int]:
-        image = eeprom_image(self.mac)
-        if not self._eeprom_file:
-            return image
-        if not self._eeprom_file.exists():
-            self._eeprom_file.write_bytes(b"".join(w.to_bytes(2, "little") for w in image))
-            return image
-        data = self._eeprom_file.read_bytes()
-        if len(data) != 128:
-            raise ConfigurationError(f"eeprom={self._eeprom_file}: {len(data)} bytes; expected 128 (64 words)")
-        self.mac = data[0x0E:0x14]
-        return [int.from_bytes(data[i : i + 2], "little") for i in range(0, 128, 2)]
-
-    def _save_eeprom(self) -> None:
-        if self._eeprom_file:
-            self._eeprom_file.write_bytes(b"".join(w.to_bytes(2, "little") for w in self.eeprom.words))
+        words = self._eeprom_file.load(eeprom_image(self.mac))
+        self.mac = b"".join(word.to_bytes(2, "little") for word in words[7:10])
+        return words
 
     def _load_eeprom(self) -> None:
         """What the hardware reads by itself, if word 0 says that the image is valid; the mode is normal then."""

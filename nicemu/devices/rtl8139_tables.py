@@ -416,7 +416,7 @@ RULES: tuple[Rule, ...] = (
     _rule("tx.disabled", "error", "DS 5.4", "Descriptors are handed over while CR.TE is 1", "descriptor", "CR"),
     _rule("tx.unaligned", "error", "DS 5", "Buffers of TSAD0-3 begin at a multiple of 4", "TSADn", "descriptor"),
     _rule("tx.too-long", "error", "DS 5.2", "Packets have at most 1792 bytes", "bytes", "descriptor"),
-    _rule("tx.runt", "warning", "DS 5.2", "Packets have at least 60 bytes: the chip does not pad", "bytes",
+    _rule("tx.runt", "warning", "DS 5.2", "Packets of C mode, which does not pad, have at least 60 bytes", "bytes",
           "descriptor"),
     _rule("tx.length-zero", "error", "DS 5.2", "Packets have data", "descriptor"),
     _rule("tx.link-down", "note", "DS 5.2", "Packets are sent while the link is up", "descriptor"),
