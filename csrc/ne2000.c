@@ -25,6 +25,7 @@ void ne2000_stopped(nic_device *device)
 static void stop(nic_device *device)
 {
     ne2000 *card = ne2000_of(device);
+    card->recovering |= card->overflowed;
     card->overflowed = card->stuck = false;
     if (card->sending == NE2000_ON_WIRE || card->sending == NE2000_SENT_LATE)
         card->stopping = true;
@@ -40,6 +41,8 @@ static void check_start(nic_device *device, uint32_t written)
     uint32_t missing = NE2000_WROTE_ALL & ~card->written;
     if (card->stopping)
         nic_find(device, NE2000_FIND_CR_START_BEFORE_RESET, written, 0);
+    if (card->recovering && !ne2000_loops(device))
+        nic_find(device, NE2000_FIND_RX_OVERFLOW_LOOPBACK, written, ne2000_reg(device, NE2000_TCR));
     if (missing) {
         /* Reading the PROM is the one thing that is done before these are known: with reception and wire off. */
         bool probing = ne2000_reg(device, NE2000_RCR) & NE2000_RCR_MON && ne2000_loops(device);
@@ -56,7 +59,7 @@ static void start(nic_device *device, uint32_t written)
 {
     ne2000 *card = ne2000_of(device);
     check_start(device, written);
-    card->stopping = false;
+    card->stopping = card->recovering = false;
     device->cells[NE2000_ISR] &= ~NE2000_ISR_RST;
     nic_port_ready(&device->port);
     if (card->sending == NE2000_WAITING)
@@ -299,7 +302,7 @@ static void reset(nic_device *device, int kind)
     ne2000 *card = ne2000_of(device);
     card->remote = 0;
     card->sending = NE2000_IDLE;
-    card->stopping = card->silenced = card->overflowed = card->stuck = false;
+    card->stopping = card->silenced = card->overflowed = card->recovering = card->stuck = false;
     card->fifo_read = card->fifo_write = 0;
     memset(card->fifo, 0, sizeof(card->fifo));
     if (kind != NIC_RESET_POWER)
@@ -323,6 +326,7 @@ static const nic_state_field state[] = {
     NIC_STATE(ne2000, stopping),
     NIC_STATE(ne2000, silenced),
     NIC_STATE(ne2000, overflowed),
+    NIC_STATE(ne2000, recovering),
     NIC_STATE(ne2000, stuck),
     NIC_STATE(ne2000, fifo_read),
     NIC_STATE(ne2000, fifo_write),

@@ -66,6 +66,7 @@ typedef struct ne2000 {
     bool stopping;        /* CR.STP was set during a transmission: ISR.RST follows */
     bool silenced;        /* TCR.ATD and a multicast that hashes to 62: the transmitter is off */
     bool overflowed;      /* the ring ran over and the chip was not stopped since */
+    bool recovering;      /* it was stopped because the ring ran over, and was not started since */
     bool stuck;           /* local DMA was disabled by an overflow (7.0): nothing is stored until the chip is reset */
     uint8_t fifo_read, fifo_write;
     uint16_t written;     /* NE2000_WROTE_* since power-on */

@@ -151,7 +151,7 @@ static void overflow(nic_device *device)
     card->overflowed = true;
     if (device->profile == NIC_PROFILE_CHAOS)
         card->stuck = nic_random(device) & 1;
-    ne2000_cause(device, NE2000_ISR_OVW | NE2000_ISR_RST | NE2000_ISR_RXE);
+    ne2000_cause(device, NE2000_ISR_OVW | NE2000_ISR_RST);
 }
 
 /* ------------------------------------------------------------------ one frame */
@@ -163,10 +163,12 @@ static uint32_t errors_of(const nic_frame *frame)
     return frame->flags & (NIC_FRAME_BAD_FCS | NIC_FRAME_RX_ERROR) ? NE2000_RSR_CRC : 0;
 }
 
+/* A missed packet is among the errors that RXE stands for (10.3 ISR). */
 static void miss(nic_device *device, uint32_t status)
 {
     tally(device, NE2000_CNTR2);
     device->cells[NE2000_RSR] = status | NE2000_RSR_MPA | (ne2000_reg(device, NE2000_RSR) & NE2000_RSR_DIS);
+    ne2000_cause(device, NE2000_ISR_RXE);
 }
 
 /* The packet in one piece, padded where its sender left that out. */

@@ -10,6 +10,7 @@ from typing import Any
 import nicemu
 from nicemu.devices.ne2000 import eeprom_image
 from nicemu.devices.ne2000_tables import IO
+from nicemu.registers import Reset
 
 from ..frames import LENGTHS
 from ..generator import Generator, Operation
@@ -297,7 +298,8 @@ class NE2000(Family):
     def repair(self, nic: nicemu.Nic) -> None:
         if "eeprom" in nic.parts():
             part = nic.parts()["eeprom"]
-            part.load_state({**part.state(), "words": eeprom_image(bytes.fromhex("525400123456"))})
+            part.load_state({**part.state(), "words": eeprom_image(STATION)})
+            nic.reset(Reset.BUS)  # the chip reads its address and medium from there
 
     def lists(self) -> Mapping[str, Callable[[], Iterator[Attack]]]:
         return LISTS
