@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nicemu.bench import BenchError, per_frame
-from nicemu.drivers.workload import Marks, Port, Read, Step, Store, Until, Workload, Write
+from nicemu.devices import find_class
+from nicemu.drivers.workload import Flag, Marks, Port, Read, Step, Store, Until, Workload, Write
 
 from .cards import MAC, card
 from .provision import LOADER, Tree, ensure
@@ -44,7 +45,7 @@ class Session:
             self.perform(step)
         computer.advance(SETTLE)
         self.turn = self.text(workload.back + workload.kick + workload.fence)
-        self.rest = self.text(workload.back + workload.fence)
+        self.rest = self.text(workload.back + workload.rest + workload.fence)
         self.turns(1)
 
     def perform(self, step: Step) -> None:
@@ -98,6 +99,9 @@ class Session:
             raise BenchError(f"QEMU, {self.workload.name}: nothing counts these frames there")
         if isinstance(counter, Marks):
             return times * counter.count(self.computer.peek(counter.address, counter.stride * self.workload.frames))
+        if isinstance(counter, Flag):
+            done = self.computer.read(self.bars[counter.bar], counter.offset, 1) & counter.mask == counter.value
+            return times * self.workload.frames if done else 0
         return self.computer.read(self.bars[counter.bar], counter.offset, counter.size)
 
     def turns(self, times: int) -> int:
@@ -123,7 +127,8 @@ def verb(bar: Bar, kind: str, size: int) -> str:
 @contextlib.contextmanager
 def session(tree: Tree, model: str, workload: Workload) -> Iterator[Session]:
     """A fresh QEMU with its model of the card and no netdev, set up for the workload."""
-    peer = card(model).peer
+    found = card(find_class(model).CARD)
+    peer = found.peer if found.model == model else None
     if peer is None:
         raise BenchError(f"QEMU has no model of {model}")
     with (

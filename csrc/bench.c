@@ -26,6 +26,16 @@ static bool arrive(nic_device *device, const nic_step *step)
     return true;
 }
 
+static void read_block(nic_device *device, const nic_step *step)
+{
+    uint8_t forgotten[4096];
+    uint64_t most = sizeof(forgotten) / step->size;
+    for (uint64_t left = step->value, count; left; left -= count) {
+        count = left < most ? left : most;
+        nic_read_repeat(device, step->space, step->offset, step->size, forgotten, count);
+    }
+}
+
 static bool play(nic_device *device, const nic_step *step)
 {
     switch (step->kind) {
@@ -34,6 +44,12 @@ static bool play(nic_device *device, const nic_step *step)
         return true;
     case NIC_STEP_READ:
         nic_read(device, step->space, step->offset, step->size);
+        return true;
+    case NIC_STEP_READ_BLOCK:
+        read_block(device, step);
+        return true;
+    case NIC_STEP_WRITE_BLOCK:
+        nic_write_repeat(device, step->space, step->offset, step->size, step->data, step->length / step->size);
         return true;
     case NIC_STEP_STORE:
         return nic_memory_write(device->memory, step->offset, step->data, step->length);

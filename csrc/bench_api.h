@@ -5,10 +5,12 @@
 #define NICEMU_BENCH_API_H
 
 enum {
-    NIC_STEP_WRITE,  /* a guest's write: space, offset, value, size */
-    NIC_STEP_READ,   /* a guest's read: space, offset, size */
-    NIC_STEP_STORE,  /* the guest's processor stores `data` at guest address `offset` */
-    NIC_STEP_ARRIVE, /* `value` copies of the frame in `data` arrive from the card's wire, in batches */
+    NIC_STEP_WRITE,       /* a guest's write: space, offset, value, size */
+    NIC_STEP_READ,        /* a guest's read: space, offset, size */
+    NIC_STEP_READ_BLOCK,  /* `value` reads of one offset: space, offset, size; what is read is forgotten */
+    NIC_STEP_WRITE_BLOCK, /* as many writes of one offset as use `data` up: space, offset, size */
+    NIC_STEP_STORE,       /* the guest's processor stores `data` at guest address `offset` */
+    NIC_STEP_ARRIVE,      /* `value` copies of the frame in `data` arrive from the card's wire, in batches */
 };
 
 typedef struct nic_step {

@@ -28,7 +28,20 @@ from typing import Any
 
 from nicemu.cli import Parser
 from nicemu.devices import find_class, models
-from nicemu.drivers.workload import Arrive, Marks, Port, Read, Step, Store, Until, Workload, Write, workloads
+from nicemu.drivers.workload import (
+    Arrive,
+    Block,
+    Flag,
+    Marks,
+    Port,
+    Read,
+    Step,
+    Store,
+    Until,
+    Workload,
+    Write,
+    workloads,
+)
 from nicemu.errors import ConfigurationError, NicemuError
 
 __all__ = ["Bench", "BenchError", "Row", "main", "measured"]
@@ -41,7 +54,7 @@ PATIENCE = 10.0
 
 
 def measured() -> list[str]:
-    """The models that have workloads: their work is done from rings, not through ports."""
+    """The models that have workloads."""
     return [
         info.name for info in models() if find_spec(f"nicemu.drivers.{find_class(info.name).CARD}_bench") is not None
     ]
@@ -69,11 +82,12 @@ class Bench:
         self.memory = GuestMemory(MEMORY)
         self.wire = Null()
         self.nic = create(model, mac=MAC, memory=self.memory, backend=self.wire)
-        self.nic.config.write(0x04, 7, 2)  # decoding and bus mastering
+        if self.nic.FUNCTION:
+            self.nic.config.write(0x04, 7, 2)  # decoding and bus mastering
         for step in workload.setup:
             self._perform(step)
         self._turn = self._script(workload.back + workload.kick + workload.fence)
-        self._idle = self._script(workload.back + workload.fence)
+        self._idle = self._script(workload.back + workload.rest + workload.fence)
         self.turns(1)
 
     def _perform(self, step: Step) -> None:
@@ -82,6 +96,11 @@ class Bench:
                 self.nic.bars[bar].write(offset, value, size)
             case Read(bar, offset, size):
                 self.nic.bars[bar].read(offset, size)
+            case Block(bar, offset, size, count, content):
+                if content:
+                    self.nic.bars[bar].write_repeat(offset, size, content)
+                else:
+                    self.nic.bars[bar].read_repeat(offset, size, count)
             case Store(address, content):
                 self.memory.write(address, content)
             case Until(bar, offset, mask, value):
@@ -105,6 +124,11 @@ class Bench:
                     entry.size = size
                 case Read(bar, offset, size):
                     entry.kind, entry.space, entry.offset, entry.size = lib.NIC_STEP_READ, bar, offset, size
+                case Block(bar, offset, size, count, data):
+                    entry.kind = lib.NIC_STEP_WRITE_BLOCK if data else lib.NIC_STEP_READ_BLOCK
+                    entry.space, entry.offset, entry.size, entry.value = bar, offset, size, count
+                    kept.append(ffi.from_buffer(data))
+                    entry.data, entry.length = kept[-1], len(data)
                 case Store(address, data) | Arrive(address, data):
                     entry.kind = lib.NIC_STEP_STORE if isinstance(step, Store) else lib.NIC_STEP_ARRIVE
                     entry.offset = entry.value = address
@@ -133,6 +157,9 @@ class Bench:
             return self._port - before
         if isinstance(counter, Marks):
             return times * counter.count(self.memory.read(counter.address, counter.stride * frames))
+        if isinstance(counter, Flag):
+            done = self.nic.bars[counter.bar].read(counter.offset, 1) & counter.mask == counter.value
+            return times * frames if done else 0
         return self.nic.bars[counter.bar].read(counter.offset, counter.size)
 
     def turns(self, times: int) -> int:
@@ -145,7 +172,7 @@ class Bench:
         return taken
 
     def idle(self, times: int) -> int:
-        """Plays so many turns without their doorbells; ns taken."""
+        """Plays so many turns without what their doorbells do; ns taken."""
         return self._play(self._idle, times)
 
     def close(self) -> None:
@@ -187,8 +214,10 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The median of the rounds' ratios, ours over the peer's."""
-        return statistics.median(a / b for a, b in zip(self.rounds, self.peer, strict=True)) if self.peer else None
+        """The median of the rounds' ratios, ours over the peer's; None where that is lost in what its host takes."""
+        if not self.peer or min(self.peer) <= 0:
+            return None
+        return statistics.median(a / b for a, b in zip(self.rounds, self.peer, strict=True))
 
     def summary(self) -> dict[str, Any]:
         """Everything, for machines."""
@@ -213,7 +242,7 @@ def run_rounds(rows: Sequence[tuple[Row, Workload]], rounds: int, peer: Any = No
     for number in range(1, rounds + 1):
         for row, workload in rows:
             row.rounds.append(float(_child(row.model, "--once", row.workload)))
-            if peer is not None:
+            if peer is not None and not workload.ours_alone:
                 row.peer.append(peer.measure_once(row.model, workload))
         yield number
 
@@ -282,7 +311,8 @@ def _show(rows: Sequence[Row]) -> None:
         if counted:
             cells.append(_cell(row.instructions))
         if peer:
-            cells += [_cell(min(row.peer), 1), _cell(statistics.median(row.peer), 1), _cell(row.ratio, 2)]
+            found = (min(row.peer), statistics.median(row.peer)) if row.peer else (None, None)
+            cells += [*(_cell(value, 1) for value in found), _cell(row.ratio, 2)]
         if peer and counted:
             cells.append(_cell(row.peer_instructions))
         table.append(cells)
@@ -320,7 +350,7 @@ def _count(rows: Sequence[tuple[Row, Workload]], peer: Any) -> None:
     counts = {model: count_instructions(model) for model in dict.fromkeys(row.model for row, _ in rows)}
     for row, workload in rows:
         row.instructions = counts[row.model][workload.name]
-        if peer is not None:
+        if peer is not None and not workload.ours_alone:
             row.peer_instructions = peer.count_instructions(row.model, workload)
 
 

@@ -12,7 +12,7 @@ import pytest
 import nicemu
 from nicemu import bench
 from nicemu.bench import Bench, BenchError, Row
-from nicemu.drivers.workload import Arrive, Read, Store, Until, workloads
+from nicemu.drivers.workload import Arrive, Block, Read, Store, Until, workloads
 
 TRANSMIT = next(w for w in workloads("e1000") if w.name == "TX 60")
 RECEIVE = next(w for w in workloads("e1000") if w.name == "RX 60")
@@ -59,6 +59,29 @@ def test_workloads_break_no_rule_but_the_one_that_putting_the_ring_back_breaks(m
         found = Bench(model, workload)
         assert not {rule for rule in found.nic.finding_counts if "head-written-while-enabled" not in rule}
         found.close()
+
+
+def test_blocks_are_played() -> None:
+    """What a driver writes to the data port lies in packet memory."""
+    [workload] = [w for w in workloads("ne2k_pci") if w.name == "TX 60 through ports"]
+    kick = tuple(replace(step, content=b"x" * 60) if isinstance(step, Block) else step for step in workload.kick)
+    found = Bench("ne2k_pci", replace(workload, kick=kick))
+    for offset, value in ((8, 0), (9, 0x40), (10, 60), (11, 0), (0, 0x0A)):  # remote read
+        found.nic.bars[0].write(offset, value, 1)
+    assert found.nic.bars[0].read_repeat(0x10, 2, 30) == b"x" * 60
+    found.close()
+
+
+def test_a_flag_that_is_not_there_counts_no_frames() -> None:
+    [workload] = [w for w in workloads("ne2k_pci") if w.name == "TX 60"]
+    with pytest.raises(BenchError, match="0 frames counted, not 64"):
+        Bench("ne2k_pci", replace(workload, kick=workload.rest))
+
+
+def test_whom_a_workload_is_for() -> None:
+    shared = [w.name for w in workloads("ne2k_pci") if not w.ours_alone]
+    assert shared == ["TX 60", "TX 1514"], "QEMU's model has no loopback, and no arrivals"
+    assert not any(w.ours_alone for w in workloads("e1000"))
 
 
 # ------------------------------------------------------------------ what goes wrong is said
@@ -161,6 +184,8 @@ def test_ratio_is_taken_within_rounds() -> None:
     row = Row("e1000", "TX 60", 4095, rounds=[20, 40, 30], peer=[100, 400, 100])
     assert row.ratio == 0.2
     assert row.summary()["peer_median"] == 100
+    row.peer[1] = -5  # what qtest itself takes, taken off, was more than what was left
+    assert row.ratio is None
 
 
 def test_instructions_are_counted_between_idle_and_busy(monkeypatch: pytest.MonkeyPatch) -> None:

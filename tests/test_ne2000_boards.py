@@ -49,7 +49,8 @@ def test_the_prom_cannot_be_written(model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "first", "last"), [("ne2k_pci", 0x4000, 0x7FFF), ("ne2k_isa", 0x4000, 0x7FFF), ("ne1k_isa", 0x2000, 0x3FFF)]
+    ("model", "first", "last"),
+    [("ne2k_pci", 0x4000, 0x7FFF), ("ne2k_isa", 0x4000, 0x7FFF), ("ne1k_isa", 0x2000, 0x3FFF)],
 )
 def test_where_packet_memory_is(model: str, first: int, last: int) -> None:
     """16 KiB or 8 KiB; higher address lines are not decoded."""

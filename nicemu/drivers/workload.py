@@ -12,7 +12,20 @@ from importlib import import_module
 from nicemu.devices import find_class
 from nicemu.errors import ConfigurationError
 
-__all__ = ["Arrive", "Marks", "Port", "Read", "Step", "Store", "Until", "Workload", "Write", "workloads"]
+__all__ = [
+    "Arrive",
+    "Block",
+    "Flag",
+    "Marks",
+    "Port",
+    "Read",
+    "Step",
+    "Store",
+    "Until",
+    "Workload",
+    "Write",
+    "workloads",
+]
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,20 @@ class Read:
     bar: int
     offset: int
     size: int = 4
+
+
+@dataclass(frozen=True)
+class Block:
+    """`count` accesses of `size` bytes to one offset in one call (rep ins, rep outs).
+
+    content: what is written, or nothing: reads.
+    """
+
+    bar: int
+    offset: int
+    size: int
+    count: int
+    content: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -78,13 +105,23 @@ class Marks:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """For a card that counts nothing: the bits `mask` of a register are `value` when a turn's last frame is done."""
+
+    bar: int
+    offset: int
+    mask: int
+    value: int
+
+
+@dataclass(frozen=True)
 class Port:
     """For frames that nothing in the guest tells of: one of our own counters, by its name in `Nic.counters`."""
 
     name: str
 
 
-Step = Write | Read | Store | Until | Arrive
+Step = Write | Read | Block | Store | Until | Arrive
 
 
 @dataclass(frozen=True)
@@ -98,6 +135,7 @@ class Workload:
     fence:   a read that is answered when the work is done.
     counter: a register that counts the frames and is cleared by reading, or where a turn's frames leave their marks.
     instead: for a host to which no frames arrive, two workloads whose difference comes closest.
+    rest:    what takes the doorbell's place while the rest of a turn is timed: as many accesses, without an effect.
     """
 
     name: str
@@ -106,8 +144,15 @@ class Workload:
     back: tuple[Step, ...]
     kick: tuple[Step, ...]
     fence: tuple[Step, ...]
-    counter: Read | Marks | Port
+    counter: Read | Marks | Flag | Port
     instead: tuple[Workload, Workload] | None = None
+    rest: tuple[Step, ...] = ()
+
+    @property
+    def ours_alone(self) -> bool:
+        """Only this package's host can do it: others count no such frames, or none arrive there."""
+        arrives = any(isinstance(step, Arrive) for step in self.kick)
+        return isinstance(self.counter, Port) or (arrives and self.instead is None)
 
 
 def workloads(model: str) -> list[Workload]:
