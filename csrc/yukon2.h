@@ -2,6 +2,7 @@
  * The datapath of the Marvell 88E8057 (Yukon Ultra 2): what its parts share.
  *
  *   PUT_IDX ─▶ yukon2_tx.c: list elements ─▶ frames and segments ─▶ wire ─▶ index reports ─▶ status unit
+ *              └─▶ yukon2_large.c: checksums and segmentation that the wire does
  *   wire ─▶ yukon2_rx.c: filters ─▶ buffers of list elements ─▶ status unit
  *   yukon2_status.c: the status FIFO, its list in memory, and when they are written and interrupt
  *   yukon2.c: interrupts and timers, register hooks, resets
@@ -158,6 +159,8 @@ typedef struct yukon2_batch { /* frames on their way to the wire within one call
     uint32_t budget;      /* frames that may still be sent in this call */
     uint32_t staged;      /* bytes in `staging` */
     uint32_t gone;        /* bytes that the wire took in this call */
+    uint32_t offloads;    /* NIC_OFFLOAD_*: what the wire does of them when the call begins */
+    nic_offload left[NIC_BATCH]; /* of each frame that leaves one to it */
     uint8_t staging[YUKON2_STAGING];
 } yukon2_batch;
 
@@ -240,6 +243,15 @@ uint64_t yukon2_ticks(const nic_device *device, uint32_t timer_cells); /* of a t
 void yukon2_transmit(nic_device *device);
 void yukon2_wire_expired(nic_device *device);
 void yukon2_report(nic_device *device, bool now); /* TXINDEXLE, if there is something to report */
+
+/* yukon2_large.c */
+typedef struct yukon2_headers { /* of a segmentation request: where they begin, and how long all are */
+    uint32_t network, transport, length;
+} yukon2_headers;
+bool yukon2_leaves_checksum(const yukon2_said *said, bool udp); /* whether the wire computes it as the chip does */
+bool yukon2_leaves_large(const nic_device *device, const uint8_t *head, const yukon2_headers *h, uint32_t length,
+                         uint32_t mss); /* whether it makes the frames that the chip makes */
+void yukon2_finish_headers(uint8_t *head, const yukon2_headers *h, uint32_t length); /* as of one long packet */
 
 /* yukon2_rx.c */
 size_t yukon2_receive(nic_device *device, const nic_frame *frames, size_t count);

@@ -138,10 +138,22 @@ static void complete(walk *w, const yukon2_sent *sent)
     w->tx->force |= sent->force;
 }
 
+/* The wire may have ceased to compute checksums since the call began. */
+static void finish_checksums(nic_device *device, yukon2_batch *batch)
+{
+    if (nic_port_offloads(&device->port) & NIC_OFFLOAD_CHECKSUM)
+        return;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->frames[i].offload)
+            nic_frame_finish(&batch->frames[i]);
+}
+
 /* Sends the batch; returns false if the wire did not take all of it, or the card was reset: then the walk is over. */
 static bool flush(walk *w)
 {
     yukon2_batch *batch = &yukon2_of(w->device)->batch;
+    if (NIC_UNLIKELY(batch->offloads))
+        finish_checksums(w->device, batch);
     size_t count = batch->count, taken = count ? to_wire(w->device, batch->frames, count) : 0;
     batch->count = batch->used = batch->staged = 0;
     if (was_reset(w))
@@ -278,6 +290,7 @@ typedef struct form { /* the frame at the end of the batch, not yet part of it *
     uint32_t head_length;
     struct iovec *iov;
     uint32_t count, length;
+    const nic_offload *left; /* to the wire */
 } form;
 
 /* Adds bytes [from, to) of what is gathered. */
@@ -345,7 +358,7 @@ static void close_frame(walk *w, form *f, const request *r, uint32_t segment, bo
             f->length = YUKON2_MIN;
         }
     }
-    batch->frames[batch->count] = (nic_frame){f->iov, f->count, f->length, flags};
+    batch->frames[batch->count] = (nic_frame){f->iov, f->count, f->length, flags, f->left};
     batch->sent[batch->count++] = (yukon2_sent){.said = r->before, .get = r->get, .end = r->end, .segment = segment,
                                                 .last = last, .force = r->control & CTRL_FORCE};
     batch->used += f->count;
@@ -389,6 +402,24 @@ static bool summed(walk *w, const request *r, uint32_t length)
     return true;
 }
 
+/* The checksum into the head, or into the hands of the wire if that computes it as it would be here. */
+static void put_checksum(walk *w, const request *r, form *f, bool tag)
+{
+    yukon2_batch *batch = &yukon2_of(w->device)->batch;
+    const yukon2_said *said = &w->tx->said;
+    bool udp = r->control & CTRL_UDP, fcs = yukon2_reg(w->device, YUKON2_GM_TX_CTRL) & YUKON2_GM_TX_CTRL_CRC_DIS;
+    if (NIC_UNLIKELY(batch->offloads & NIC_OFFLOAD_CHECKSUM) && !fcs && yukon2_leaves_checksum(said, udp)) {
+        nic_offload *left = &batch->left[batch->count];
+        *left = (nic_offload){.kind = NIC_OFFLOAD_CHECKSUM,
+                              .checksum_start = (uint16_t)(said->start + (tag ? TAG : 0)),
+                              .checksum_offset = (uint16_t)(said->place - said->start)};
+        f->left = left;
+        return;
+    }
+    nic_put16(f->head + said->place,
+              checksum(batch->pieces, batch->piece_count, said->start, batch->length, said->initial, udp));
+}
+
 static void send_plain(walk *w, const request *r)
 {
     yukon2_batch *batch = &yukon2_of(w->device)->batch;
@@ -412,8 +443,7 @@ static void send_plain(walk *w, const request *r)
         nic_frame whole = {batch->pieces, batch->piece_count, length, 0};
         nic_frame_copy(&whole, f.head, changed);
         if (sum)
-            nic_put16(f.head + said->place, checksum(batch->pieces, batch->piece_count, said->start, length,
-                                                     said->initial, r->control & CTRL_UDP));
+            put_checksum(w, r, &f, tag);
         if (tag) {
             memmove(f.head + TAG_AT + TAG, f.head + TAG_AT, changed - TAG_AT);
             put_tag(w, f.head + TAG_AT, said->vlan);
@@ -427,12 +457,8 @@ static void send_plain(walk *w, const request *r)
 
 /* ------------------------------------------------------------------ segmentation (6.2) */
 
-typedef struct headers { /* of a segmentation request */
-    uint32_t network, transport, length;
-} headers;
-
 /* Ethernet, perhaps one tag, IPv4, TCP. */
-static bool find_headers(const uint8_t *bytes, uint32_t window, headers *h)
+static bool find_headers(const uint8_t *bytes, uint32_t window, yukon2_headers *h)
 {
     h->network = ETHERNET_HEADER;
     if (window < ETHERNET_HEADER + TAG)
@@ -459,7 +485,7 @@ static void refuse_large(walk *w, request *r)
     yukon2_update(w->device);
 }
 
-static uint16_t tcp_sum(const form *f, const headers *h, uint32_t shift)
+static uint16_t tcp_sum(const form *f, const yukon2_headers *h, uint32_t shift)
 {
     nic_headers pseudo = {.version = 4, .network = (uint16_t)(h->network + shift), .protocol = NIC_IPPROTO_TCP,
                           .destination = (uint16_t)(h->network + shift + 16),
@@ -471,7 +497,7 @@ static uint16_t tcp_sum(const form *f, const headers *h, uint32_t shift)
 }
 
 /* One frame of a request: its headers are made from the request's, with both checksums from scratch. */
-static void send_segment(walk *w, const request *r, const headers *h, uint32_t segment, uint32_t mss, bool tag)
+static void send_segment(walk *w, const request *r, const yukon2_headers *h, uint32_t segment, uint32_t mss, bool tag)
 {
     yukon2_batch *batch = &yukon2_of(w->device)->batch;
     uint32_t before = segment * mss, left = batch->length - h->length - before, payload = left < mss ? left : mss;
@@ -500,12 +526,57 @@ static void send_segment(walk *w, const request *r, const headers *h, uint32_t s
     close_frame(w, &f, r, segment, last);
 }
 
+/* The frames that a packet becomes on the wire count as if they had been made here. */
+static void count_left(nic_device *device, const nic_frame *packet, const nic_offload *left, uint32_t segments)
+{
+    const uint8_t *to = packet->iov[0].iov_base;
+    uint32_t before_last = segments - 1, full = left->header_length + left->segment_size + YUKON2_FCS;
+    uint32_t last = packet->length - before_last * left->segment_size + YUKON2_FCS;
+    last = last < YUKON2_MIN + YUKON2_FCS ? YUKON2_MIN + YUKON2_FCS : last;
+    bool broadcast = !memcmp(to, "\xff\xff\xff\xff\xff\xff", 6);
+    yukon2_count(device, !(to[0] & 1) ? MIB_TX_UC : broadcast ? MIB_TX_BC : MIB_TX_MC, segments);
+    yukon2_count(device, MIB_TX_64 + yukon2_bin(full), before_last);
+    yukon2_count(device, MIB_TX_64 + yukon2_bin(last), 1);
+    yukon2_count_octets(device, MIB_TX_OCTETS, before_last * full + last);
+}
+
+typedef enum outcome { UNDONE, DONE, OVER } outcome;
+
+/* Has the wire segment a request, which goes alone.  UNDONE: the wire does not; OVER: neither, and the walk is over. */
+static outcome leave_large(walk *w, const request *r, const yukon2_headers *h, uint32_t mss, uint32_t segments)
+{
+    nic_device *device = w->device;
+    yukon2_batch *batch = &yukon2_of(device)->batch;
+    uint32_t kept = batch->staged;
+    if (!flush(w))
+        return OVER;
+    batch->staged = kept; /* what is gathered may lie there */
+    if (!(nic_port_offloads(&device->port) & NIC_OFFLOAD_TCP4))
+        return UNDONE;
+    form f = open_frame(batch, h->length);
+    nic_frame whole = {batch->pieces, batch->piece_count, batch->length, 0, NULL};
+    nic_frame_copy(&whole, f.head, h->length);
+    yukon2_finish_headers(f.head, h, batch->length);
+    add_pieces(batch, &f, h->length, batch->length);
+    nic_offload left = {.kind = NIC_OFFLOAD_TCP4, .checksum_start = (uint16_t)h->transport,
+                        .checksum_offset = TCP_SUM_AT, .header_length = (uint16_t)h->length,
+                        .segment_size = (uint16_t)mss};
+    nic_frame packet = {f.iov, f.count, f.length, 0, &left};
+    nic_port_send(&device->port, &packet, 1);
+    if (was_reset(w))
+        return OVER;
+    count_left(device, &packet, &left, segments);
+    complete(w, &(yukon2_sent){.end = r->end, .last = true, .force = r->control & CTRL_FORCE});
+    batch->budget -= segments < batch->budget ? segments : batch->budget;
+    return DONE;
+}
+
 /* Returns false if the walk is over. */
 static bool send_large(walk *w, request *r)
 {
     yukon2_batch *batch = &yukon2_of(w->device)->batch;
     uint8_t window[YUKON2_HEAD - TAG];
-    headers h;
+    yukon2_headers h;
     nic_frame whole = {batch->pieces, batch->piece_count, batch->length, 0};
     uint32_t size = (uint32_t)nic_frame_copy(&whole, window, sizeof(window)), large = w->tx->said.large;
     if (!find_headers(window, size, &h)) {
@@ -523,6 +594,13 @@ static bool send_large(walk *w, request *r)
     bool tag = tagged(w, r);
     uint32_t mss = large - h.length, payload = batch->length - h.length;
     uint32_t segments = payload ? (payload + mss - 1) / mss : 1;
+    if (NIC_UNLIKELY(batch->offloads & NIC_OFFLOAD_TCP4) && !w->tx->segment && !tag &&
+        yukon2_reg(w->device, w->cells + Q_CSR) & CSR_IPIDINCR &&
+        yukon2_leaves_large(w->device, window, &h, batch->length, mss)) {
+        outcome left = leave_large(w, r, &h, mss, segments);
+        if (left != UNDONE)
+            return left == DONE;
+    }
     if (is_staged(batch))
         batch->staged += batch->length;
     for (uint32_t segment = w->tx->segment < segments ? w->tx->segment : 0; segment < segments; segment++) {
@@ -688,6 +766,7 @@ static void run_queues(nic_device *device)
     yukon2_batch *batch = &yukon2_of(device)->batch;
     batch->budget = burst(device);
     batch->gone = 0;
+    batch->offloads = device->profile == NIC_PROFILE_INSTANT && !yukon2_loops(device) ? nic_port_offloads(&device->port) : 0;
     run_queue(device, QUEUE_XS1);
     if (wire_free(device))
         run_queue(device, QUEUE_XA1);
