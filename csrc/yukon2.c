@@ -260,8 +260,11 @@ static uint32_t queue_of(uint32_t cell)
 static void want_queue(nic_device *device, uint32_t queue)
 {
     nic_want_work(device, queue == QUEUE_R1 ? (uint32_t)YUKON2_WORK_LIST : NIC_WORK_TRANSMIT);
-    if (queue == QUEUE_R1)
-        nic_port_ready(&device->port);
+    if (queue != QUEUE_R1)
+        return;
+    nic_port_ready(&device->port);
+    if (NIC_UNLIKELY(yukon2_of(device)->congested))
+        nic_want_work(device, YUKON2_WORK_FLOW);
 }
 
 /* Reports of a queue that has been reset would name elements of its old list (7.4). */
@@ -433,30 +436,105 @@ static uint32_t read_counter(nic_device *device, const nic_row *row, const nic_a
     return value;
 }
 
+enum { QUANTUM_BITS = 512 }; /* of a pause (IEEE 802.3, 31B.2) */
+
+static uint64_t bit_time(const nic_device *device)
+{
+    uint32_t status = yukon2_reg(device, YUKON2_GM_GP_STAT);
+    return status & YUKON2_GM_GP_STAT_GIG_SPEED ? 1 : status & YUKON2_GM_GP_STAT_SPEED ? 10 : 100;
+}
+
 uint64_t yukon2_wire_time(const nic_device *device, uint32_t bytes)
 {
     enum { PREAMBLE_AND_GAP = 20 };
-    uint32_t status = yukon2_reg(device, YUKON2_GM_GP_STAT);
-    uint64_t bits = 8ull * ((bytes < YUKON2_MIN ? YUKON2_MIN : bytes) + YUKON2_FCS + PREAMBLE_AND_GAP);
-    return bits * (status & YUKON2_GM_GP_STAT_GIG_SPEED ? 1 : status & YUKON2_GM_GP_STAT_SPEED ? 10 : 100);
+    return 8ull * ((bytes < YUKON2_MIN ? YUKON2_MIN : bytes) + YUKON2_FCS + PREAMBLE_AND_GAP) * bit_time(device);
 }
 
 void yukon2_paused(nic_device *device, uint32_t quanta)
 {
-    enum { QUANTUM_BITS = 512 }; /* IEEE 802.3, 31B.2 */
-    uint32_t status = yukon2_reg(device, YUKON2_GM_GP_STAT);
     if (!(yukon2_reg(device, YUKON2_GMAC_CTRL) & GMAC_PAUSE_ON) || !yukon2_full_duplex(device) ||
         yukon2_reg(device, YUKON2_GM_GP_CTRL) & YUKON2_GM_GP_CTRL_FC_RX_DIS)
         return;
-    uint64_t bit = status & YUKON2_GM_GP_STAT_GIG_SPEED ? 1 : status & YUKON2_GM_GP_STAT_SPEED ? 10 : 100;
     device->cells[YUKON2_GM_GP_STAT] |= YUKON2_GM_GP_STAT_PAUSE;
-    nic_timer_set(device, YUKON2_TIMER_PAUSE, nic_now(device) + quanta * QUANTUM_BITS * bit);
+    nic_timer_set(device, YUKON2_TIMER_PAUSE, nic_now(device) + quanta * QUANTUM_BITS * bit_time(device));
 }
 
 static void pause_expired(nic_device *device)
 {
     device->cells[YUKON2_GM_GP_STAT] &= ~YUKON2_GM_GP_STAT_PAUSE;
     yukon2_transmit(device);
+}
+
+/* ------------------------------------------------------------------ PAUSE frames of its own (2.11) */
+
+static bool asks_to_pause(nic_device *device)
+{
+    uint32_t control = yukon2_reg(device, YUKON2_GM_GP_CTRL), status = yukon2_reg(device, YUKON2_GM_GP_STAT);
+    bool off = control & YUKON2_GM_GP_CTRL_AU_FCT_DIS ? control & YUKON2_GM_GP_CTRL_FC_TX_DIS
+                                                      : status & YUKON2_GM_GP_STAT_FC_TX_DIS;
+    return yukon2_reg(device, YUKON2_GMAC_CTRL) & GMAC_PAUSE_ON && !off && yukon2_full_duplex(device) &&
+           control & YUKON2_GM_GP_CTRL_TX_ENA && status & YUKON2_GM_GP_STAT_LINK_UP && !yukon2_loops(device);
+}
+
+/* Goes out at once, ahead of what waits and whether or not transmission is paused (IEEE 802.3, 31B.3.1). */
+static void send_pause(nic_device *device, uint8_t what)
+{
+    enum { TYPE_AT = 12, TYPE_MAC_CONTROL = 0x8808, OPCODE_PAUSE = 1 };
+    static const uint8_t group[6] = {0x01, 0x80, 0xc2, 0x00, 0x00, 0x01};
+    yukon2 *card = yukon2_of(device);
+    uint32_t quanta = what == YUKON2_XOFF ? yukon2_reg(device, YUKON2_GM_TX_FLOW_CTRL) : 0;
+    uint8_t bytes[YUKON2_MIN] = {0};
+    struct iovec iov = {bytes, sizeof(bytes)};
+    memcpy(bytes, group, sizeof(group));
+    for (uint32_t i = 0; i < 3; i++) {
+        uint16_t word = (uint16_t)yukon2_reg(device, YUKON2_GM_SRC_ADDR_1 + i);
+        memcpy(bytes + sizeof(group) + 2 * i, &word, sizeof(word));
+    }
+    nic_put16(bytes + TYPE_AT, TYPE_MAC_CONTROL);
+    nic_put16(bytes + TYPE_AT + 2, OPCODE_PAUSE);
+    nic_put16(bytes + TYPE_AT + 4, (uint16_t)quanta);
+    card->owed = YUKON2_NONE;
+    if (!asks_to_pause(device) || (what == YUKON2_XOFF && !quanta))
+        return;
+    if (!nic_port_send(&device->port, &(nic_frame){&iov, 1, sizeof(bytes), 0, NULL}, 1)) {
+        card->owed = what;
+        return;
+    }
+    card->asked = what;
+    yukon2_count(device, MIB_TX_PAUSE, 1);
+    if (what == YUKON2_XOFF)
+        nic_timer_set(device, YUKON2_TIMER_AGAIN, nic_now(device) + quanta * QUANTUM_BITS * bit_time(device) / 2);
+}
+
+/* Frames wait in front of the card, or are lost: the receive FIFO is above its upper threshold. */
+void yukon2_congested(nic_device *device)
+{
+    yukon2 *card = yukon2_of(device);
+    if (NIC_UNLIKELY(!card->congested)) {
+        card->congested = true;
+        nic_want_work(device, YUKON2_WORK_FLOW);
+    }
+}
+
+/* The FIFO is below its lower threshold when nothing waits and there are buffers again. */
+static void control_flow(nic_device *device)
+{
+    yukon2 *card = yukon2_of(device);
+    if (card->congested && !device->port.inbound.frames && yukon2_can_receive(device)) {
+        card->congested = false;
+        card->owed = YUKON2_NONE;
+        nic_timer_stop(device, YUKON2_TIMER_AGAIN);
+        if (card->asked == YUKON2_XOFF)
+            send_pause(device, YUKON2_XON);
+    } else if (card->congested && card->asked != YUKON2_XOFF) {
+        send_pause(device, YUKON2_XOFF);
+    }
+}
+
+static void again_expired(nic_device *device)
+{
+    if (yukon2_of(device)->congested)
+        send_pause(device, YUKON2_XOFF);
 }
 
 /* ------------------------------------------------------------------ link and wake-up (2.11) */
@@ -600,6 +678,8 @@ static const nic_hook hooks[] = {
 
 static void work(nic_device *device, uint32_t work)
 {
+    if (NIC_UNLIKELY(work & NIC_WORK_WRITABLE && yukon2_of(device)->owed))
+        send_pause(device, yukon2_of(device)->owed);
     if (work & (NIC_WORK_TRANSMIT | NIC_WORK_WRITABLE))
         yukon2_transmit(device);
     if (work & YUKON2_WORK_LIST)
@@ -610,6 +690,8 @@ static void work(nic_device *device, uint32_t work)
     }
     if (work & YUKON2_WORK_RECHECK)
         yukon2_status_recheck(device);
+    if (NIC_UNLIKELY(work & YUKON2_WORK_FLOW))
+        control_flow(device);
 }
 
 static void report_expired(nic_device *device)
@@ -625,7 +707,8 @@ static void reset(nic_device *device, int kind)
 {
     yukon2 *card = yukon2_of(device);
     card->changes++;
-    card->in_isr = false;
+    card->in_isr = card->congested = false;
+    card->asked = card->owed = YUKON2_NONE;
     card->released = 0;
     card->moderation = card->stamp = NIC_NEVER;
     memset(card->tx, 0, sizeof(card->tx));
@@ -638,6 +721,9 @@ static void reset(nic_device *device, int kind)
 
 static const nic_state_field state[] = {
     NIC_STATE(yukon2, in_isr),
+    NIC_STATE(yukon2, congested),
+    NIC_STATE(yukon2, asked),
+    NIC_STATE(yukon2, owed),
     NIC_STATE(yukon2, phy_interrupt),
     NIC_STATE(yukon2, phy_loopback),
     NIC_STATE(yukon2, released),
@@ -686,6 +772,7 @@ static const nic_card_timer timers[] = {
     [YUKON2_TIMER_STAMP] = {"time-stamp", stamp_expired},
     [YUKON2_TIMER_PAUSE] = {"pause", pause_expired},
     [YUKON2_TIMER_WIRE] = {"wire", yukon2_wire_expired},
+    [YUKON2_TIMER_AGAIN] = {"pause-again", again_expired},
     {NULL, NULL},
 };
 

@@ -69,12 +69,14 @@ enum {
     YUKON2_TIMER_STAMP,            /* GMAC_TI_ST runs over */
     YUKON2_TIMER_PAUSE,            /* the end of a received pause */
     YUKON2_TIMER_WIRE,             /* the frame that was sent last has left */
+    YUKON2_TIMER_AGAIN,            /* half of the pause that the far side was asked for is over */
 };
 
 enum {
     YUKON2_WORK_LIST = (int)NIC_WORK_CARD,        /* the receive list has new elements */
     YUKON2_WORK_RECHECK = (int)NIC_WORK_CARD << 1, /* STAT_BMU was cleared: is there something that nobody saw? */
     YUKON2_WORK_STATUS = (int)NIC_WORK_CARD << 2,  /* the status FIFO may be written now */
+    YUKON2_WORK_FLOW = (int)NIC_WORK_CARD << 3,    /* the far side is to pause, or may go on */
 };
 
 /* Cells of a queue, from its first one: all queues have the same registers (2.5, 2.6). */
@@ -164,8 +166,13 @@ typedef struct yukon2_batch { /* frames on their way to the wire within one call
     uint8_t staging[YUKON2_STAGING];
 } yukon2_batch;
 
+enum { YUKON2_NONE, YUKON2_XOFF, YUKON2_XON }; /* PAUSE frames */
+
 typedef struct yukon2 {
     bool in_isr;
+    bool congested;       /* frames find no buffers */
+    uint8_t asked;        /* of the far side, last: YUKON2_XOFF or another */
+    uint8_t owed;         /* a PAUSE frame that the wire did not take */
     bool phy_interrupt, phy_loopback;
     uint32_t released;    /* sources that the moderation timer has let go */
     uint64_t moderation;  /* when it was started, ns; NIC_NEVER: it is not */
@@ -235,6 +242,7 @@ void yukon2_load_list(nic_device *device, uint32_t queue, yukon2_list *list);
 bool yukon2_fetch(nic_device *device, const yukon2_list *list, uint32_t index, yukon2_le *le);
 void yukon2_bad_element(nic_device *device, uint32_t queue, uint32_t rule, uint32_t index, const yukon2_le *le);
 void yukon2_paused(nic_device *device, uint32_t quanta); /* a valid PAUSE frame came */
+void yukon2_congested(nic_device *device);               /* a frame found no buffer */
 uint64_t yukon2_wire_time(const nic_device *device, uint32_t bytes);
 void yukon2_wake(nic_device *device, uint32_t occurred); /* bits of WOL_CTRL_STAT */
 uint64_t yukon2_ticks(const nic_device *device, uint32_t timer_cells); /* of a timer's initial value, in ns; 0: at once */

@@ -480,12 +480,15 @@ static bool accept(walk *w, arrival *a, bool hold)
     bool strip = tagged && control & RX_VLAN_STRIP, fcs = !(yukon2_reg(device, YUKON2_GM_RX_CTRL) & YUKON2_GM_RX_CTRL_CRC_DIS);
     uint32_t length = a->length + (fcs ? YUKON2_FCS : 0) - (strip ? TAG : 0);
     uint32_t wanted = truncated(device, a, length);
+    bool told = yukon2_status_room(device, ENTRIES);
     plan p;
-    if (!yukon2_status_room(device, ENTRIES) || !make_plan(w, &p, wanted)) {
+    if (!told || !make_plan(w, &p, wanted)) {
         if (was_reset(w))
             return true;
-        if (p.broken && w->list.get != w->list.put)
+        if (told && p.broken && w->list.get != w->list.put)
             eat_leading(w);
+        if (told && w->on)
+            yukon2_congested(device);
         if (hold && w->on)
             return false;
         overrun(w, a);
@@ -546,6 +549,8 @@ static size_t receive(nic_device *device, const nic_frame *frames, size_t count,
     if (w.on && !was_reset(&w))
         eat_leading(&w); /* what the last frame left of its buffers is not for the next */
     yukon2_status_settle(device);
+    if (NIC_UNLIKELY(yukon2_of(device)->congested))
+        nic_want_work(device, YUKON2_WORK_FLOW);
     return taken;
 }
 
