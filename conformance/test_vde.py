@@ -1,8 +1,11 @@
-"""The backend vde at the real switch of Debian's vde2, with its own vde_plug as the judge of what passes."""
+"""The backend vde at the real switch of Debian's vde2, with its own vde_plug as the judge; and through libvdeplug."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import select
+import socket
 import struct
 import subprocess
 import sys
@@ -13,8 +16,9 @@ from pathlib import Path
 import pytest
 
 import nicemu
-from nicemu.backends import Hub, PythonBackend, Vde
+from nicemu.backends import Backend, Hub, PythonBackend, Vde, VdePlug, parse
 from nicemu.drivers import attach
+from nicemu.errors import BackendError
 
 from . import provision
 from .qemu import stop
@@ -143,16 +147,21 @@ def test_two_wires_and_a_plug_of_vdes_own(switch: Switch) -> None:
 def test_a_chosen_port_and_its_description(switch: Switch) -> None:
     """The switch itself lists the port, and who has it."""
     with Vde(switch.folder, port=9):
-        assert switch.process.stdin is not None
-        switch.process.stdin.write(b"port/allprint\n")
-        switch.process.stdin.flush()
-        said = b""
-        deadline = time.monotonic() + 10
-        while b"nicemu user=" not in said:
-            assert time.monotonic() < deadline, said
-            if select.select([switch.process.stdout], [], [], 0.1)[0]:
-                said += switch.process.stdout.read1(4096)  # type: ignore[union-attr]
-        assert b"Port 0009" in said
+        assert b"Port 0009" in port_list(switch)
+
+
+def port_list(switch: Switch) -> bytes:
+    """What the switch says of its ports, up to the line of ours."""
+    assert switch.process.stdin is not None
+    switch.process.stdin.write(b"port/allprint\n")
+    switch.process.stdin.flush()
+    said = b""
+    deadline = time.monotonic() + 30
+    while b"nicemu user=" not in said:
+        assert time.monotonic() < deadline, said
+        if select.select([switch.process.stdout], [], [], 0.1)[0]:
+            said += switch.process.stdout.read1(4096)  # type: ignore[union-attr]
+    return said
 
 
 def test_a_switch_that_is_killed_and_started_again(tmp_path: Path) -> None:
@@ -219,3 +228,115 @@ def test_switch_between_two_processes(switch: Switch) -> None:
     said = [process.communicate(timeout=40)[0] for process in both]
     assert said == ["up\nheard\n"] * 2
     assert [process.returncode for process in both] == [0, 0]
+
+
+# ------------------------------------------------------------------------------------------------- libvdeplug
+
+
+@pytest.fixture(scope="module")
+def library() -> None:
+    """Debian's libvdeplug2: once it is loaded its name finds it, and it finds its modules beside itself."""
+    tree = provision.ensure().root / provision.LIBRARIES
+    for name in ("libvdeplug_mod.so.2", "libvdeplug.so.2"):
+        ctypes.CDLL(str(tree / name))
+
+
+def exchange(one: Backend, other: Backend, count: int = 300) -> None:
+    """Frames of many lengths both ways, each whole and in order."""
+    near, far = Wire(), Wire()
+    sent = [frame(b"\xff" * 6, station(1), n, 60 + 7 * n % 1455) for n in range(count)]
+    answers = [frame(b"\xff" * 6, station(2), n, 60 + 11 * n % 1455) for n in range(count)]
+    with Hub() as left, Hub() as right:
+        for hub, ends in ((left, (near, one)), (right, (far, other))):
+            for end in ends:
+                hub.connect(end)
+        for at in range(0, count, 50):
+            near.deliver(sent[at : at + 50])
+            far.deliver(answers[at : at + 50])
+            until(lambda a=at: len(far.received) >= a + 50 and len(near.received) >= a + 50, left.turn, right.turn)  # type: ignore[misc]
+        assert (far.received, near.received) == (sent, answers)
+        assert (one.counters.errors, one.counters.send_drops) == (0, 0)
+
+
+@pytest.mark.usefixtures("library")
+def test_the_library_at_a_switch_and_a_plug_without_it(switch: Switch) -> None:
+    with parse(f"vde,id=v0,sock=vde://{switch.folder},port=4") as plug:
+        assert isinstance(plug, VdePlug)
+        assert plug.details == f"sock=vde://{switch.folder},port=4"
+        assert b"Port 0004" in port_list(switch)
+        exchange(plug, Vde(switch.folder))
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("module", ["ptp", "switch", "hub"])
+def test_networks_that_the_library_makes_itself(module: str, tmp_path: Path) -> None:
+    """Two plugs of a point-to-point line; a plug that is a switch, and our own client of it."""
+    with VdePlug(f"{module}://{tmp_path}/net") as made:
+        if module == "ptp":
+            exchange(made, VdePlug(f"ptp://{tmp_path}/net"))
+            return
+        loop = nicemu.Loop()
+        memory = nicemu.GuestMemory(4 << 20)
+        nic = nicemu.create("e1000", mac=station(1).hex(":"), memory=memory, loop=loop, backend=made)
+        child = subprocess.Popen([sys.executable, "-c", CHILD, f"{tmp_path}/net", "02", "01"], stdout=subprocess.PIPE)
+        driver = attach(nic)
+        driver.start()
+        driver.wait(driver.link_up, "link")
+        heard: list[bytes] = []
+        until(
+            lambda: heard,
+            lambda: loop.turn(0.01),
+            lambda: heard.extend(f.data for f in driver.receive() if f.data[6:12] == station(2)),
+        )
+        while child.poll() is None:
+            driver.send(station(2) + station(1) + b"\x88\xb5" + bytes(46))
+            loop.turn(0.01)
+        assert child.communicate()[0] == b"up\nheard\n"
+        nic.close()
+
+
+@pytest.mark.usefixtures("library")
+def test_a_tap_by_its_url() -> None:
+    """tap:// makes an interface of this machine; what is sent is what a packet socket hears there, and back."""
+    name = f"nicemuv{os.getpid() % 100000}"
+    with VdePlug(f"tap://{name}") as plug, Hub() as hub, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as judge:
+        wire = Wire()
+        hub.connect(wire)
+        hub.connect(plug)
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        judge.bind((name, 0x88B5))
+        judge.settimeout(20)
+        wire.deliver([frame(b"\xff" * 6, station(1), 1)])
+        hub.turn()
+        assert judge.recv(2048) == frame(b"\xff" * 6, station(1), 1)
+        judge.send(frame(station(1), station(2), 2))
+        until(lambda: frame(station(1), station(2), 2) in wire.received, hub.turn)
+
+
+@pytest.mark.usefixtures("library")
+def test_a_switch_that_ends_takes_the_link_of_the_library_down(switch: Switch) -> None:
+    """The processor then rests, and frames are counted as lost."""
+    loop = nicemu.Loop()
+    plug = VdePlug(f"vde://{switch.folder}")
+    nic = nicemu.create("e1000", memory=nicemu.GuestMemory(4 << 20), loop=loop, backend=plug)
+    loop.turn(0.01)
+    assert nic.wire_up
+    switch.process.kill()
+    until(lambda: not nic.wire_up, lambda: loop.turn(0.05))
+    begin, used = time.monotonic(), time.process_time()
+    while time.monotonic() < begin + 0.3:
+        loop.turn(0.3)
+    assert time.process_time() - used < 0.2
+    nic.close()
+    plug.close()
+
+
+@pytest.mark.usefixtures("library")
+def test_what_the_library_refuses(tmp_path: Path) -> None:
+    for url, message in (
+        (f"vde://{tmp_path}/none", "No such file or directory"),
+        ("carrier-pigeon://x", "is no URL of libvdeplug"),
+        ("pigeon://x", "libvdeplug has no module 'pigeon' here"),
+    ):
+        with pytest.raises((BackendError, ValueError), match=message):
+            VdePlug(url)

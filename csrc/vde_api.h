@@ -1,5 +1,5 @@
 /*
- * The backend vde as Python sees it; the rules of nic_api.h hold.
+ * The backend vde as Python sees it, by the switch's protocol and by libvdeplug; the rules of nic_api.h hold.
  */
 #ifndef NICEMU_VDE_API_H
 #define NICEMU_VDE_API_H
@@ -21,5 +21,15 @@ typedef struct nic_vde_counters {
 /* NULL and an errno in *error: what connect says, ECONNRESET the switch refused the port, ETIMEDOUT no answer. */
 nic_backend *nic_vde_new(const nic_vde_config *config, int *error);
 const nic_vde_counters *nic_vde_get_counters(const nic_backend *backend);
+
+typedef struct nic_vdeplug_config { /* as vde_open has them */
+    char *url, *description, *group; /* group NULL: as it is */
+    uint32_t port, mode;
+} nic_vdeplug_config;
+
+/* NULL and an errno in *error: ENOSYS no library (nic_vdeplug_load_error tells why), EPROTONOSUPPORT it has no module for
+ * such a URL, else what vde_open says. */
+nic_backend *nic_vdeplug_new(const nic_vdeplug_config *config, int *error);
+const char *nic_vdeplug_load_error(void);
 
 #endif

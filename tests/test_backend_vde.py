@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from backend_station import Wire
 from vde_switch import Switch
 
 import nicemu
-from nicemu.backends import Hub, Vde, parse
+from nicemu.backends import Hub, Vde, VdePlug, parse
 from nicemu.errors import BackendError, ConfigurationError
 
 
@@ -166,3 +168,22 @@ def test_mistakes(tmp_path: Path, switch: Switch) -> None:
             Vde(switch.folder, **options)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="expected 1 to 107 for the path of a socket"):
         Vde(tmp_path / ("x" * 120))
+
+
+def test_urls_need_a_library_and_say_so(tmp_path: Path) -> None:
+    """In a program that finds a libvdeplug which is none; the real one is met in conformance."""
+    (tmp_path / "libvdeplug.so.2").write_text("no library")
+    command = [sys.executable, "-m", "nicemu", "run", "-netdev", "vde,id=v0,sock=tap://tap0"]
+    done = subprocess.run(
+        command, env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "nicemu: cannot open tap://tap0: URLs need libvdeplug, Debian's libvdeplug2, and " in done.stderr
+    assert done.stderr.endswith("(sock=FOLDER of a switch needs no library)\n")
+    for url, message in (("tap0", "'tap0' is no URL of libvdeplug; expected one such as"), ("tap:/x", "is no URL")):
+        with pytest.raises(ConfigurationError, match=message):
+            VdePlug(url)
+    with pytest.raises(ConfigurationError, match="port=-1 is out of range"):
+        VdePlug("null://", port=-1)
+    with pytest.raises(ConfigurationError, match="or VdePlug for the URL"):
+        Vde("tap://tap0")

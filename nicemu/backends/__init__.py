@@ -23,7 +23,7 @@ from nicemu.backends.stream import Stream, StreamCounters
 from nicemu.backends.tap import Bridge, Tap
 from nicemu.backends.tee import Tee
 from nicemu.backends.user import User, UserCounters
-from nicemu.backends.vde import Vde, VdeCounters
+from nicemu.backends.vde import Vde, VdeCounters, VdePlug
 from nicemu.backends.wires import Hub, HubPort, Loopback, Null, Pair
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "UserCounters",
     "Vde",
     "VdeCounters",
+    "VdePlug",
     "Wrapper",
     "WrapperType",
     "available",

@@ -1,4 +1,4 @@
-"""A port of a VDE switch."""
+"""A port of a VDE switch, and whatever else libvdeplug reaches by a URL."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import getpass
 import grp
 import itertools
 import os
+import re
 import socket
 import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 from nicemu.backends.base import Backend, BackendType
 from nicemu.engine import ffi, lib
@@ -17,7 +19,7 @@ from nicemu.errors import BackendError, ConfigurationError
 from nicemu.options import Option
 from nicemu.unix_socket import path_bytes
 
-__all__ = ["TYPES", "Vde", "VdeCounters"]
+__all__ = ["TYPES", "Vde", "VdeCounters", "VdePlug"]
 
 #: Where VDE's own programs look for a switch that is not named.
 DEFAULTS = ("~/.vde2/default.switch", "/run/vde.ctl", "/var/run/vde.ctl", "/tmp/vde.ctl")
@@ -65,10 +67,10 @@ class Vde(Backend):
         mode: int | str = 0o700,
         name: str = "",
     ) -> None:
-        if not 0 <= port <= PORT_MAX:
-            raise ConfigurationError(f"port={port} is out of range; expected 0 (any) to {PORT_MAX}")
+        if "://" in os.fspath(sock):
+            raise ConfigurationError(f"sock={sock} is a URL; expected the folder of a switch, or VdePlug for the URL")
         self.sock = _switch(os.fspath(sock))
-        self.port = port
+        self.port = _port(port)
         control = os.path.join(self.sock, "ctl")
         permissions, gid = _mode(mode), _gid(group)
         try:
@@ -114,6 +116,62 @@ class Vde(Backend):
         """A reading of the counters that only this backend has."""
         c = lib.nic_vde_get_counters(self.handle)
         return VdeCounters(c.connects, c.disconnects, c.attempts)
+
+
+class VdePlug(Backend):
+    """A virtual network that libvdeplug reaches: `VdePlug("tap://tap0")`, `VdePlug("vxvde://239.0.0.1")`.
+
+    url:  MODULE://WHERE, as `man libvdeplug` lists them.
+    port, mode, group: as those of `Vde`; most modules have no use for them.
+
+    Needs the library (Debian's libvdeplug2) and its module for the URL.  Making one may take as long as the module
+    takes to connect.  When the network ends the link goes down for good; a switch's port that comes back is `Vde`.
+
+    Raises BackendError if the library or its module is missing or the network cannot be reached, ConfigurationError for
+    a wrong option.
+    """
+
+    kind = "vde"
+    lossless = True
+
+    def __init__(self, url: str, *, port: int = 0, group: str = "", mode: int | str = 0o700, name: str = "") -> None:
+        if not re.match(r"[A-Za-z]\w*://", url):
+            raise ConfigurationError(f"{url!r} is no URL of libvdeplug; expected one such as tap://tap0 (or Vde)")
+        self.url = url
+        self.port = _port(port)
+        texts = [ffi.new("char[]", os.fsencode(text)) for text in (url, "nicemu", group)]
+        config = ffi.new("nic_vdeplug_config *")
+        config.url, config.description, config.group = texts[0], texts[1], texts[2] if group else ffi.NULL
+        config.port, config.mode = self.port, _mode(mode)
+        failure = ffi.new("int *")
+        handle = lib.nic_vdeplug_new(config, failure)
+        if handle == ffi.NULL:
+            raise BackendError(int(failure[0]), f"cannot open {url}: {_library_says(url, int(failure[0]))}")
+        super().__init__(handle, name)
+
+    @property
+    def details(self) -> str:
+        """What `info network` says of it."""
+        return f"sock={self.url},port={self.port}"
+
+
+def _library_says(url: str, code: int) -> str:
+    if code == errno.ENOSYS:
+        reason = ffi.string(lib.nic_vdeplug_load_error()).decode(errors="replace")
+        return f"URLs need libvdeplug, Debian's libvdeplug2, and {reason} (sock=FOLDER of a switch needs no library)"
+    if code == errno.EPROTONOSUPPORT:
+        return f"libvdeplug has no module {url.partition('://')[0]!r} here"
+    return os.strerror(code)
+
+
+def _make(*, sock: str = "", **options: Any) -> Backend:
+    return VdePlug(sock, **options) if "://" in sock else Vde(sock, **options)
+
+
+def _port(port: int) -> int:
+    if not 0 <= port <= PORT_MAX:
+        raise ConfigurationError(f"port={port} is out of range; expected 0 (any) to {PORT_MAX}")
+    return port
 
 
 def _switch(sock: str) -> str:
@@ -171,13 +229,13 @@ def _bind(folder: str) -> tuple[socket.socket, str]:
 TYPES = (
     BackendType(
         "vde",
-        "a port of a VDE switch",
+        "a port of a VDE switch, or what libvdeplug reaches by a URL",
         (
-            Option("sock", "dir", "the switch's folder", "where VDE's programs look"),
+            Option("sock", "dir", "the switch's folder, or a URL for libvdeplug", "where VDE's programs look"),
             Option("port", "int", "the switch's port; 0: any that is free", "0"),
             Option("group", "str", "group of this end's socket"),
             Option("mode", "str", "and its permissions, octal", "0700"),
         ),
-        Vde,
+        _make,
     ),
 )
