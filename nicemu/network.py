@@ -7,12 +7,13 @@ a netdev that is removed leaves its card without a cable, and one that is added 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nicemu import backends
-from nicemu.backends import Backend, BackendType, Hub, HubPort, Pair, registry
+from nicemu.backends import Backend, BackendType, Hub, HubPort, Pair, Wrapper, registry
 from nicemu.core import Nic
 from nicemu.devices import find_class
 from nicemu.errors import ConfigurationError, SnapshotError
@@ -57,6 +58,7 @@ class Filter(NamedTuple):
     name: str
     kind: str
     options: Values
+    wire: Wrapper
 
 
 @dataclass
@@ -67,9 +69,10 @@ class Netdev:
     kind: str
     end: Backend  #: the backend itself
     wire: Backend  #: with what is wrapped around it; what a card or a hub is joined to
-    filters: list[Filter] = field(default_factory=list)
+    filters: list[Filter] = field(default_factory=list)  #: the nearest to the wire first
     hub: int | None = None  #: a hubport's
     lower: str = ""  #: the name of the netdev that a hubport joins to its hub
+    shut: bool = False  #: a hubport whose link was set off
 
 
 @dataclass
@@ -192,8 +195,11 @@ class Network:
     def _rejoin(self, port: Netdev, netdev: Netdev) -> None:
         """A port that lost its wire is made again with the new one."""
         port.end.close()
-        port.end = port.wire = self.hub(port.hub or 0).connect(netdev.wire)
-        port.end.name = port.name
+        made = self.hub(port.hub or 0).connect(netdev.wire)
+        made.name = port.name
+        if port.shut:
+            made.set_link(False)
+        port.end = port.wire = made
 
     def netdev_del(self, name: str) -> None:
         """Closes a netdev; its card has no cable then, until one of the same name is added."""
@@ -207,7 +213,7 @@ class Network:
     # ------------------------------------------------------------------ wrappers
 
     def object_add(self, kind: str, options: Values) -> Backend:
-        """Wraps a netdev; the wrapper that is made first is nearest to the wire.
+        """Wraps a netdev, also one that a card or a hub has; the wrapper that is made first is nearest to the wire.
 
         options: those of the type, `netdev`, and `id`.
         """
@@ -219,27 +225,57 @@ class Network:
         if not target:
             raise ConfigurationError(f"object {kind} needs netdev=<id>: the netdev to wrap")
         netdev = self.find_netdev(target)
-        if netdev.lower or any(port.lower == target for port in self.netdevs.values()):
-            raise ConfigurationError(f"netdev {target} is joined to a hub; expected an object that is made before that")
-        values.setdefault("id", f"{kind}.{len(netdev.filters)}")
-        wanted = dict(values)
+        if netdev.lower:
+            raise ConfigurationError(f"netdev {target} only joins {netdev.lower} to its hub; expected {netdev.lower}")
+        name = self._filter_name(kind, _one(values.pop("id", None)))
+        wanted = values | {"id": name}
         for option in types[kind].options:
             if option.kind == "netdev" and option.name in values:
                 self._check_free(str(_one(values[option.name])))
                 wanted[option.name] = self.find_netdev(str(_one(values[option.name]))).wire
-        return self._wrap(netdev, kind, values, wanted)
+        with self._apart(netdev):
+            netdev.wire = wrapper = backends.wrap(netdev.wire, kind, wanted)
+        netdev.filters.append(Filter(name, kind, values, wrapper))
+        return wrapper
 
-    def _wrap(self, netdev: Netdev, kind: str, values: Values, wanted: Values) -> Backend:
+    def object_del(self, name: str) -> None:
+        """Takes a wrapper from around its netdev; frames under way in it are lost."""
+        netdev = next((n for n in self.netdevs.values() if name in [f.name for f in n.filters]), None)
+        if netdev is None:
+            raise ConfigurationError(f"no object {name!r}; {_there_are(self._filters())}")
+        at = [f.name for f in netdev.filters].index(name)
+        above = netdev.filters[at + 1].wire if at + 1 < len(netdev.filters) else None
+        with self._apart(netdev):
+            below = netdev.filters.pop(at).wire.remove(above)
+            netdev.wire = netdev.wire if above else below
+
+    def _filters(self) -> list[str]:
+        return [f.name for netdev in self.netdevs.values() for f in netdev.filters]
+
+    def _filter_name(self, kind: str, asked: Any) -> str:
+        taken = self._filters()
+        if asked is None:
+            return next(n for i in range(len(taken) + 1) if (n := f"{kind}.{i}") not in taken)
+        if str(asked) in taken:
+            raise ConfigurationError(f"id {str(asked)!r} is taken by an object; expected a name of its own")
+        return str(asked)
+
+    @contextmanager
+    def _apart(self, netdev: Netdev) -> Iterator[None]:
+        """Takes a netdev from its card or its hub, and gives it back, as it is then, in the end."""
         nics = [card.nic for card in self.cards.values() if card.netdev == netdev.name]
+        ports = [port for port in self.netdevs.values() if port.lower == netdev.name]
         for nic in nics:
             nic.plug(None)
+        for port in ports:
+            port.end.close()
         try:
-            netdev.wire = backends.wrap(netdev.wire, kind, wanted)
+            yield
         finally:
             for nic in nics:
                 nic.plug(netdev.wire)
-        netdev.filters.append(Filter(str(_one(values["id"])), kind, {k: v for k, v in values.items() if k != "id"}))
-        return netdev.wire
+            for port in ports:
+                self._rejoin(port, netdev)
 
     # ------------------------------------------------------------------ cards
 
@@ -264,6 +300,13 @@ class Network:
         if netdev:
             nic.plug(self.netdevs[netdev].wire)
         return nic
+
+    def device_del(self, name: str) -> None:
+        """Closes a card and what serves it; its netdev stays, and is free for another."""
+        if name not in self.cards:
+            raise ConfigurationError(f"no card {name!r}; {_there_are(self.cards)}")
+        self.cards[name].nic.close()
+        del self.cards[name]
 
     def adopt(self, nic: Nic) -> None:
         """Takes in a card that was made elsewhere, under its own name, with the wire that it has."""
@@ -305,11 +348,14 @@ class Network:
             return
         if name not in self.netdevs:
             raise ConfigurationError(f"no card or netdev {name!r}; {_there_are([*self.cards, *self.netdevs])}")
-        ports = [n.end for n in self.netdevs.values() if name in (n.name, n.lower) and isinstance(n.end, HubPort)]
-        if not ports:
-            raise ConfigurationError(f"netdev {name} leads nowhere; expected one that a card or a hub has")
+        ports = [n for n in self.netdevs.values() if name in (n.name, n.lower)]
+        shut = False
         for port in ports:
-            port.set_link(up)
+            if isinstance(port.end, HubPort):
+                port.end.set_link(up)
+                port.shut, shut = not up, True
+        if not shut:
+            raise ConfigurationError(f"netdev {name} leads nowhere; expected one that a card or a hub has")
 
     # ------------------------------------------------------------------ snapshots
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from program import Program, ask
+from vfio_client import CONFIG, Client
 
 from nicemu import Network, Nic
 from nicemu.errors import ConfigurationError, SnapshotError
@@ -111,6 +112,63 @@ def test_netdev_and_object_commands(monitor: Monitor) -> None:
     ):
         with pytest.raises(ConfigurationError, match=message):
             monitor.line(wrong)
+
+
+def test_device_and_object_commands(monitor: Monitor, tmp_path: Path) -> None:
+    """As lines, in JSON and from Python; what was removed leaves `info network` as it was before."""
+    before = monitor.line("info network")
+    monitor.line("device_add e1000,id=e9,netdev=n0,mac=52:54:00:00:00:09,socket=" + str(tmp_path / "nic"))
+    monitor.line("object_add filter-dump,id=f9,netdev=n0,file=/dev/null")
+    assert (tmp_path / "nic").is_socket()
+    assert monitor.line("info network").split("\n")[-4:] == [
+        "e9: index=0,type=nic,model=e1000,macaddr=52:54:00:00:00:09",
+        " \\ n0: index=0,type=null",
+        "filters:",
+        "  - f9: type=filter-dump,file=/dev/null",
+    ]
+    assert json.loads(answer_json(monitor, '{"execute": "object-del", "arguments": {"id": "f9"}}')) == {"return": {}}
+    monitor.execute("device_del", {"id": "e9"})
+    assert not (tmp_path / "nic").exists()
+    assert monitor.line("info network") == before
+    added = '{"execute": "device_add", "arguments": {"driver": "e1000", "id": "e9", "netdev": "n0", "vectors": 4}}'
+    assert json.loads(answer_json(monitor, added)) == {
+        "return": {"warning": "vectors= has no effect: e1000 has no MSI-X"}
+    }
+    assert monitor.line("device_del e9") == ""
+    for wrong, message in (
+        ("device_add e1001", "no model 'e1001'; expected one of"),
+        ("device_add e1000,colour=red", "no option 'colour'; expected one of: netdev, socket"),
+        ("device_add e1000,netdev=l0", "netdev l0 is in use by lo"),
+        ("device_del n0", "no card 'n0'; there are: e1000.0, lo"),
+        ("object_add filter-dump,id=f0,netdev=n0,file=/dev/null", "'f0' is taken by an object"),
+        ("object_del lo", "no object 'lo'; there are: f0"),
+        ("device_del", "expected device_del ID"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            monitor.line(wrong)
+    with pytest.raises(OSError, match="nowhere"):
+        monitor.line(f"device_add e1000,id=e9,socket={tmp_path}/nowhere/nic")
+    assert monitor.line("info network") == before, "a card that cannot be served is none"
+
+
+def test_a_served_card_can_go_while_its_client_is_there(tmp_path: Path, started: list[Program]) -> None:
+    """The client is hung up on; the socket file goes, and one of the same name can be made again."""
+    path = tmp_path / "monitor"
+    program = Program(tmp_path, "--monitor", str(path))
+    started.append(program)
+    for _ in range(2):
+        with Client(program.path) as client:
+            client.negotiate()
+            assert ask(path, "device_del e1000.0") == ["OK"]
+            assert client.socket.recv(1) == b""
+        assert not program.path.exists()
+        assert ask(path, "info network") == ["null.0: index=0,type=null", "OK"]
+        assert ask(path, f"device_add e1000,netdev=null.0,socket={program.path}") == ["OK"]
+    with Client(program.path) as client:
+        client.negotiate()
+        assert client.read(CONFIG, 0) == 0x100E8086
+    assert ask(path, "quit") == ["OK"]
+    program.ended()
 
 
 def test_snapshots(monitor: Monitor, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from backend_station import Wire
@@ -104,6 +105,117 @@ def test_netdev_del_and_add_on_a_live_card(bench: Bench) -> None:
     driver.wait(driver.link_up, "link")
     driver.send(frame(2))
     assert bench.heard()["e0"] == [frame(1), frame(2)]
+
+
+def test_device_del_frees_its_netdev_and_no_other(bench: Bench) -> None:
+    """On a cable the other end loses its link, on a hub the port stands free; each takes a new card, which hears."""
+    network = bench.network
+    network.netdev_add("pair", {"id": "a", "peer": "b"})
+    network.netdev_add("hubport", {"id": "p0", "hubid": 0})
+    network.netdev_add("hubport", {"id": "p1", "hubid": 0})
+    for name, netdev in (("e0", "a"), ("e1", "b"), ("h0", "p0"), ("h1", "p1")):
+        bench.card(name, netdev)
+    for name, netdev, other in (("e0", "a", "e1"), ("h0", "p0", "h1")):
+        driver = bench.drivers.pop(name)
+        network.device_del(name)
+        assert driver.nic.handle is None
+        assert network.holder(netdev) == ""
+        bench.drivers[other].send(frame(1))
+        assert bench.heard()[other] == []
+        bench.card(name, netdev)
+        bench.drivers[other].wait(bench.drivers[other].link_up, "link")
+        bench.heard()
+        bench.drivers[name].send(frame(2))
+        assert bench.heard()[other] == [frame(2)]
+    with pytest.raises(ConfigurationError, match="no card 'e9'; there are: e1, h1, e0, h0"):
+        network.device_del("e9")
+
+
+def test_a_card_that_is_removed_from_its_own_call_stays(bench: Bench) -> None:
+    failures: list[str] = []
+
+    class Grim(Wire):
+        def send(self, frames: list[bytes]) -> int | None:
+            try:
+                bench.network.device_del("e0")
+            except ConfigurationError as error:
+                failures.append(str(error))
+            return None
+
+    wire = Grim()
+    wire.name = "n0"
+    bench.adopt(wire)
+    bench.card("e0", "n0").send(frame(1))
+    bench.turn()
+    assert failures == ["e0 cannot be closed from inside one of its own calls"]
+    assert list(bench.network.cards) == ["e0"]
+
+
+def test_objects_come_and_go_around_a_live_wire(bench: Bench, tmp_path: Path) -> None:
+    """In the middle, on top and at the bottom, on a card and on a hub; frames pass before, between and after."""
+    network = bench.network
+    network.netdev_add("loopback", {"id": "n0"})
+    wire = network.netdevs["n0"].end
+    network.netdev_add("loopback", {"id": "h0"})
+    network.netdev_add("hubport", {"id": "p0", "hubid": 0, "netdev": "h0"})
+    network.netdev_add("hubport", {"id": "p1", "hubid": 0})
+    bench.card("e0", "n0")
+    bench.card("e1", "p1")
+
+    def goes_round(lost: bool = False) -> None:
+        for driver in bench.drivers.values():
+            driver.wait(driver.link_up, "link")
+            driver.send(frame(1))
+        assert bench.heard() == {"e0": [frame(1)] * (not lost), "e1": [frame(1)] * (not lost)}
+
+    for name, netdev in (("a", "n0"), ("b", "h0")):
+        network.object_add("filter-dump", {"id": name, "netdev": netdev, "file": str(tmp_path / name)})
+        network.object_add("faults", {"id": f"{name}-lossy", "netdev": netdev, "loss": "100%"})
+        network.object_add("rate", {"netdev": netdev, "rate": "1G"})
+    assert [f.name for f in network.netdevs["n0"].filters] == ["a", "a-lossy", "rate.0"]
+    goes_round(lost=True)
+    for name in ("a-lossy", "b-lossy"):
+        network.object_del(name)
+    goes_round()
+    for name in ("a", "rate.1"):
+        network.object_del(name)
+    goes_round()
+    for name in ("rate.0", "b"):
+        network.object_del(name)
+    goes_round()
+    assert network.netdevs["n0"].wire is wire
+    assert not network.netdevs["n0"].filters
+    assert (tmp_path / "a").stat().st_size == 24 + 2 * (16 + 60), "one frame, out and in, with padding"
+    with pytest.raises(ConfigurationError, match="no object 'a'; there is none"):
+        network.object_del("a")
+
+
+def test_a_port_that_is_shut_stays_so_under_an_object(bench: Bench) -> None:
+    bench.network.netdev_add("loopback", {"id": "n0"})
+    bench.network.netdev_add("hubport", {"id": "p0", "hubid": 0, "netdev": "n0"})
+    bench.network.netdev_add("hubport", {"id": "p1", "hubid": 0})
+    driver = bench.card("e0", "p1")
+    bench.network.set_link("n0", False)
+    bench.network.object_add("rate", {"netdev": "n0", "rate": "1G"})
+    driver.send(frame(1))
+    assert bench.heard() == {"e0": []}
+    bench.network.set_link("n0", True)
+    driver.send(frame(2))
+    assert bench.heard() == {"e0": [frame(2)]}
+
+
+def test_the_copies_of_a_tee_end_with_it(bench: Bench) -> None:
+    bench.network.netdev_add("loopback", {"id": "n0"})
+    copy = bench.wire("c0")
+    driver = bench.card("e0", "n0")
+    bench.network.object_add("tee", {"id": "t0", "netdev": "n0", "outdev": "c0"})
+    driver.send(frame(1))
+    assert bench.heard() == {"e0": [frame(1)]}
+    assert len(copy.received) == 2
+    bench.network.object_del("t0")
+    driver.send(frame(2))
+    assert bench.heard() == {"e0": [frame(2)]}
+    assert (len(copy.received), copy.closed, copy.in_use) == (2, False, False)
 
 
 def test_netdev_del_and_add_on_a_hub(bench: Bench) -> None:
@@ -215,6 +327,8 @@ def test_adopted_cards() -> None:
         (lambda n: n.object_add("filter-dmp", {}), "unknown object 'filter-dmp'; expected one of: filter-dump"),
         (lambda n: n.object_add("filter-dump", {"file": "x"}), "needs netdev=<id>"),
         (lambda n: n.object_add("filter-dump", {"file": "x", "netdev": "q"}), "no netdev 'q'"),
+        (lambda n: n.object_del("x"), "no object 'x'; there is none"),
+        (lambda n: n.device_del("n0"), "no card 'n0'; there are: e0"),
         (lambda n: n.set_link("e9", True), "no card or netdev 'e9'; there are: e0, n0, n1"),
         (lambda n: n.set_link("n1", True), "n1 leads nowhere"),
         (lambda n: n.find_nic("zz"), "no card 'zz'; there are: e0"),

@@ -135,6 +135,17 @@ class Wrapper(Backend):
         self.lower = lower
         self.lossless = lower.lossless
 
+    def remove(self, upper: Wrapper | None = None) -> Backend:
+        """Frees what it owns and leaves the wire below, which is returned; frames under way in it are lost.
+
+        upper: the wrapper around this one, which then goes around that wire.  No card and no hub may have the wire.
+        """
+        super().close()
+        if upper is not None:
+            claim(upper.handle, self.lower)
+            upper.lower = self.lower
+        return self.lower
+
     def close(self) -> None:
         """Frees what it owns, and closes the wire below."""
         super().close()
@@ -186,7 +197,7 @@ class WrapperType(Kind):
     make: makes one from the backend below it, the options' keywords, and `name`.
     """
 
-    make: Callable[..., Backend]
+    make: Callable[..., Wrapper]
 
 
 def claim(wrapper: Any, lower: Backend) -> None:

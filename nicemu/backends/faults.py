@@ -125,7 +125,7 @@ class Faults(Wrapper):
         return self._counters(1)
 
 
-def _make(lower: Backend, **options: Any) -> Backend:
+def _make(lower: Backend, **options: Any) -> Wrapper:
     return Faults(lower, **options)
 
 

@@ -96,7 +96,7 @@ class Pcap(Wrapper):
         return int(lib.nic_pcap_records(self.handle))
 
 
-def _make_dump(lower: Backend, *, file: str, maxlen: int = 65536, precision: str = "", **options: Any) -> Backend:
+def _make_dump(lower: Backend, *, file: str, maxlen: int = 65536, precision: str = "", **options: Any) -> Wrapper:
     precision = precision or ("ns" if file.endswith(".pcapng") else "us")
     return Pcap(lower, file, snaplen=maxlen, precision=precision, **options)
 

@@ -90,7 +90,7 @@ class Rate(Wrapper):
         return self._counters(1)
 
 
-def _make(lower: Backend, **options: Any) -> Backend:
+def _make(lower: Backend, **options: Any) -> Wrapper:
     return Rate(lower, **options)
 
 

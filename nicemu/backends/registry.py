@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nicemu.backends import dgram, faults, l2tpv3, passt, pcap, rate, socket_netdev, stream, tap, tee, user, vde, wires
-from nicemu.backends.base import OVERFLOW, Backend, BackendType, Kind, WrapperType, drops
+from nicemu.backends.base import OVERFLOW, Backend, BackendType, Kind, Wrapper, WrapperType, drops
 from nicemu.errors import ConfigurationError
 from nicemu.options import parse as split
 
@@ -79,7 +79,7 @@ def create(kind: str, options: Mapping[str, Any] | None = None) -> Backend:
     return backend
 
 
-def wrap(lower: Backend, kind: str, options: Mapping[str, Any] | None = None) -> Backend:
+def wrap(lower: Backend, kind: str, options: Mapping[str, Any] | None = None) -> Wrapper:
     """Makes a wrapper around `lower` from the names of `-object`, without `netdev`; the rest is as in `create`.
 
     An option that names a netdev is given as a backend.

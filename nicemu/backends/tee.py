@@ -46,7 +46,7 @@ class Tee(Wrapper):
         self.copy.close()
 
 
-def _make(lower: Backend, *, outdev: Backend, **options: Any) -> Backend:
+def _make(lower: Backend, *, outdev: Backend, **options: Any) -> Wrapper:
     return Tee(lower, outdev, **options)
 
 

@@ -26,7 +26,7 @@ def print_models() -> None:
 
 def print_model_options(name: str) -> None:
     """The options of a model."""
-    from nicemu.cli.plan import DEVICE_OPTIONS
+    from nicemu.cli.cards import DEVICE_OPTIONS
     from nicemu.devices import find_class
 
     print(f"{name} options:\n{model_help(find_class(name))}\n{options_help(DEVICE_OPTIONS)}")

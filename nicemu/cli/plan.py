@@ -12,25 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nicemu.core import Nic
-from nicemu.devices import find_class
+from nicemu.cli.cards import Slot, make_card
 from nicemu.errors import ConfigurationError
-from nicemu.memory import GuestMemory
 from nicemu.network import Network, netdev_types
-from nicemu.options import COMMON, HELP_WORDS, Option, parse
+from nicemu.options import HELP_WORDS, parse
 
-__all__ = ["DEVICE_OPTIONS", "Given", "Plan", "Slot", "split"]
+__all__ = ["Given", "Plan", "split"]
 
 Values = dict[str, list[str]]
 
-#: What -device, -nic and -net nic take besides the options of the model.
-DEVICE_OPTIONS = (
-    Option("netdev", "netdev", "the netdev that the cable leads to", "none: no cable"),
-    Option("socket", "file", "serve the card to QEMU at this Unix socket, made with mode 0600"),
-    Option("fd", "int", "serve the card on an inherited socket, listening or connected"),
-    Option("addr", "str", "slot and function in QEMU's machine, such as 3 or 0x1f.2"),
-    Option("vectors", "int", "MSI-X vectors: accepted for QEMU's sake; no card here has MSI-X"),
-)
 DEFAULT_MODEL = "e1000"
 
 
@@ -39,15 +29,6 @@ class Given(NamedTuple):
 
     option: str
     text: str
-
-
-class Slot(NamedTuple):
-    """A card, and how QEMU reaches it."""
-
-    nic: Nic
-    socket: str
-    fd: int | None
-    addr: str
 
 
 class Parts(NamedTuple):
@@ -260,29 +241,11 @@ class Plan:
             network.object_add(entry.kind, entry.values)
         for entry in later:
             network.netdev_add(entry.kind, entry.values)
-        slots = [self._make_card(network, entry, memory) for entry in self.devices]
+        slots = [make_card(network, entry.kind, entry.values, memory) for entry in self.devices]
+        self.warnings += [slot.warning for slot in slots if slot.warning]
         idle = network.without_peer()
         self.warnings += [f"{'card' if n in network.cards else 'netdev'} {n} has no peer" for n in idle]
         return slots
-
-    def _make_card(self, network: Network, entry: Entry, memory: int) -> Slot:
-        found = find_class(entry.kind)
-        own = {option.name: option for option in DEVICE_OPTIONS}
-        known = [*own, *(o.name for o in (*COMMON, *found.OPTIONS))]
-        wrong = [name for name in entry.values if name not in known]
-        if wrong:
-            raise ConfigurationError(f"{entry.kind} has no option {wrong[0]!r}; expected one of: {', '.join(known)}")
-        values: dict[str, Any] = {n: v if n not in own else own[n].read(v) for n, v in entry.values.items()}
-        addr = str(values.pop("addr", ""))
-        if addr and not re.fullmatch(r"(0x)?[0-9a-fA-F]{1,2}(\.[0-7])?", addr):
-            raise ConfigurationError(f"addr={addr} is no PCI slot; expected one like 3 or 0x1f.2")
-        if values.pop("vectors", None):
-            self.warnings.append(f"vectors= has no effect: {entry.kind} has no MSI-X")
-        socket, fd = str(values.pop("socket", "")), values.pop("fd", None)
-        if socket and fd is not None:
-            raise ConfigurationError(f"socket={socket} and fd={fd}: expected one of them")
-        more = {"memory": GuestMemory(memory)} if memory else {}
-        return Slot(network.device_add(entry.kind, values, **more), socket, fd, addr)
 
 
 def _redirection(text: str) -> str:

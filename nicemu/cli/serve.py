@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import runpy
-import shlex
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from nicemu.cli.cards import Slot, greeting, serve_card
 from nicemu.cli.lists import print_asked
-from nicemu.cli.plan import Given, Plan, Slot
+from nicemu.cli.plan import Given, Plan
 from nicemu.cli.status import DONE
 from nicemu.cli.stopper import Stopper
 from nicemu.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from nicemu.hosts.vfio_user import Server
+    from nicemu.core import Nic
     from nicemu.loop import Loop
     from nicemu.monitor import Monitor
     from nicemu.network import Network
@@ -102,7 +101,7 @@ def _add_monitors(arguments: argparse.Namespace, network: Network, stopper: Stop
     """Monitors on sockets; answers what all of them talk to, the terminal's included."""
     from nicemu.monitor import Monitor, MonitorServer
 
-    monitor = Monitor(network, on_quit=stopper.stop)
+    monitor = Monitor(network, on_quit=stopper.stop, memory=getattr(arguments, "m", 0))
     for place in arguments.monitor:
         if place not in ("stdio", "none"):
             stack.enter_context(MonitorServer(monitor, _socket_path(place)))
@@ -124,25 +123,11 @@ def _socket_path(place: str) -> str:
 
 
 def _serve_all(slots: list[Slot], stack: ExitStack) -> None:
-    from nicemu.hosts.vfio_user import Server
-
     for slot in slots:
-        if slot.socket or slot.fd is not None:
-            server = stack.enter_context(Server(slot.nic, socket_path=slot.socket or None, fd=slot.fd))
-            print(_greeting(slot, server), file=sys.stderr, flush=True)
-
-
-def _greeting(slot: Slot, server: Server) -> str:
-    who = f"nicemu: {slot.nic.MODEL} {slot.nic.mac.hex(':')}"
-    if server.socket_path is None:
-        return f"{who} serves file descriptor {slot.fd}"
-    device = {"driver": "vfio-user-pci", "socket": {"type": "unix", "path": server.socket_path}}
-    device |= {"addr": slot.addr} if slot.addr else {}
-    return (
-        f"{who} listens at {server.socket_path}; "
-        "qemu-system-x86_64 -m 512M -object memory-backend-memfd,id=m,size=512M,share=on -machine q35,memory-backend=m "
-        f"-device {shlex.quote(json.dumps(device, separators=(',', ':')))}"
-    )
+        server = serve_card(slot)
+        if server is not None:
+            stack.enter_context(server)
+            print(greeting(slot, server), file=sys.stderr, flush=True)
 
 
 # ------------------------------------------------------------------------------------------------- running
@@ -153,9 +138,12 @@ def _run_loop(network: Network, loop: Loop, stopper: Stopper, trace: bool) -> No
         if not stopper.stopped:
             loop.run()
         return
-    for card in network.cards.values():
-        card.nic.start_trace()
+    traced: set[Nic] = set()
     while not stopper.stopped:
+        cards = {card.nic for card in network.cards.values()}
+        for nic in cards - traced:  # at first all, later those of device_add
+            nic.start_trace()
+        traced = cards
         loop.turn(None)
         for name, card in network.cards.items():
             for entry in card.nic.take_trace():

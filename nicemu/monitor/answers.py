@@ -7,12 +7,17 @@ from typing import Any
 
 from nicemu.core import Nic
 
-__all__ = ["dump", "lines", "network", "nic", "nothing", "registers", "table", "usernet"]
+__all__ = ["dump", "lines", "network", "nic", "nothing", "registers", "table", "usernet", "warning"]
 
 
 def nothing(data: Any) -> str:
     """An answer that is only done."""
     return ""
+
+
+def warning(data: Mapping[str, str]) -> str:
+    """An answer that is done, with what had no effect."""
+    return f"warning: {data['warning']}" if data else ""
 
 
 def lines(data: Sequence[str]) -> str:

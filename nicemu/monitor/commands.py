@@ -24,7 +24,8 @@ REFUSED = (NicemuError, OSError, ValueError, TypeError, OverflowError)
 class Parameter(NamedTuple):
     """An argument of a command.
 
-    kind: `str`; `switch`, on or off; `options`, QEMU's `TYPE,name=value,...`, in JSON all arguments.
+    kind: `str`; `switch`, on or off; `options`, QEMU's `TYPE,name=value,...`, in JSON all arguments; `name` is then how
+          help shows its beginning.
     """
 
     name: str
@@ -32,7 +33,7 @@ class Parameter(NamedTuple):
     optional: bool = False
 
     def __str__(self) -> str:
-        forms = {"switch": "on|off", "options": "TYPE,id=ID[,OPTION=VALUE...]"}
+        forms = {"switch": "on|off", "options": f"{self.name.upper()}[,OPTION=VALUE...]"}
         form = forms.get(self.kind, self.name.upper())
         return f"[{form}]" if self.optional else form
 
@@ -61,11 +62,16 @@ class Command:
 
 
 class Monitor:
-    """Runs commands on a network, between two turns of its loop.  `on_quit` is called for `quit`."""
+    """Runs commands on a network, between two turns of its loop.
 
-    def __init__(self, network: Network, *, on_quit: Callable[[], None] | None = None) -> None:
+    on_quit: called for `quit`.
+    memory:  bytes of memory that a card of `device_add` has for itself; 0: none, for its client maps its own.
+    """
+
+    def __init__(self, network: Network, *, on_quit: Callable[[], None] | None = None, memory: int = 0) -> None:
         self.network = network
         self._on_quit = on_quit
+        self._memory = memory
         self.ended = False  # `quit` was given: nothing more is asked for
         self.commands = (*self._questions(), *self._orders())
 
@@ -84,13 +90,19 @@ class Monitor:
     def _orders(self) -> list[Command]:
         one, name, file = Parameter("name", optional=True), Parameter("name"), Parameter("file")
         link = (one, Parameter("up", "switch"))
-        options = (Parameter("options", "options"),)
+        made = (Parameter("type,id=id", "options"),)
+        wrapped = (Parameter("type,id=id,netdev=id", "options"),)
+        card = (Parameter("model,id=id,netdev=id", "options"),)
+        gone = (Parameter("id"),)
         rule = (Parameter("id", optional=True), Parameter("rule"))
         return [
             Command("set_link", "set_link", link, "plug a card's or netdev's cable in, or pull it", self._set_link),
-            Command("netdev_add", "netdev_add", options, "make a netdev", self._netdev_add),
-            Command("netdev_del", "netdev_del", (Parameter("id"),), "close a netdev", self._netdev_del),
-            Command("object_add", "object-add", options, "wrap a netdev", self._object_add),
+            Command("netdev_add", "netdev_add", made, "make a netdev", self._netdev_add),
+            Command("netdev_del", "netdev_del", gone, "close a netdev", self._netdev_del),
+            Command("device_add", "device_add", card, "make a card", self._device_add, answers.warning),
+            Command("device_del", "device_del", gone, "close a card; its netdev stays", self._device_del),
+            Command("object_add", "object-add", wrapped, "wrap a netdev", self._object_add),
+            Command("object_del", "object-del", gone, "take a wrapper from its netdev", self._object_del),
             Command("hostfwd_add", "hostfwd_add", rule, "forward a port: tcp::5555-:22", self._hostfwd_add),
             Command("hostfwd_remove", "hostfwd_remove", rule, "end that: tcp::5555", self._hostfwd_remove),
             Command("snapshot save", "snapshot-save", (file, one), "the state of a card, or of all", self._save),
@@ -254,6 +266,25 @@ class Monitor:
         self.network.object_add(kind, options)
         return {}
 
+    def _object_del(self, id: str) -> dict[str, Any]:
+        self.network.object_del(id)
+        return {}
+
+    def _device_add(self, kind: str, options: dict[str, Any]) -> dict[str, Any]:
+        from nicemu.cli.cards import make_card, serve_card
+
+        slot = make_card(self.network, kind, options, self._memory)
+        try:
+            serve_card(slot)
+        except (NicemuError, OSError):
+            self.network.device_del(slot.nic.name)
+            raise
+        return {"warning": slot.warning} if slot.warning else {}
+
+    def _device_del(self, id: str) -> dict[str, Any]:
+        self.network.device_del(id)
+        return {}
+
     def _user(self, name: str) -> User:
         users = {n.name: n.end for n in self.network.netdevs.values() if isinstance(n.end, User)}
         if not users or (name and name not in users):
@@ -302,14 +333,22 @@ class Monitor:
 # ------------------------------------------------------------------------------------------------- parts of commands
 
 
+#: By the names in JSON: the key that stands for the first word, and the option of the command line that has help.
+OPTION_LISTS = {
+    "netdev_add": ("type", "netdev"),
+    "device_add": ("driver", "device"),
+    "object-add": ("qom-type", "object"),
+}
+
+
 def _split(command: Command, text: str) -> dict[str, Any]:
-    """The arguments of netdev_add and object_add from an option list."""
+    """The type and the options of an option list."""
     from nicemu.cli.plan import Given, split
 
-    key = "type" if command.name == "netdev_add" else "qom-type"
+    key, option = OPTION_LISTS[command.name]
     parts = split(Given(command.line, text), key)
     if parts.help:
-        raise ConfigurationError(f"`help` is for the command line: -{command.line.partition('_')[0]} help")
+        raise ConfigurationError(f"`help` is for the command line: -{option} help")
     return {"kind": parts.word, "options": parts.values}
 
 
