@@ -2,7 +2,8 @@
  * hub: what one port sends, all others hear (a repeater; QEMU's hub and numbered VLANs).
  *
  * A port faces a card above it or a backend that it wraps, so a hub also joins backends to one another.  Each port
- * holds the frames on their way out of it; a port that cannot pass them on loses its own and delays nobody.
+ * holds the frames on their way out of it; a port that cannot pass them on loses its own and delays nobody.  Where there
+ * are only two there is nobody else to delay: it is a cable then, and whoever sends is held back instead.
  */
 #include "backends.h"
 
@@ -15,6 +16,7 @@ typedef struct hub_port {
     nic_hub *hub;
     nic_queue queue;
     bool down; /* set_link */
+    bool held; /* what it sent last did not all find room */
 } hub_port;
 
 struct nic_hub {
@@ -31,13 +33,37 @@ static void hub_unref(nic_hub *hub)
         free(hub);
 }
 
+static bool in_use(const hub_port *port) { return port->base.lower || nic_backend_in_use(&port->base); }
+
+/* The one that hears a port, if it is the only one. */
+static hub_port *only_other(const hub_port *from)
+{
+    hub_port *found = NULL;
+    for (size_t i = 0; i < PORTS_MAX; i++) {
+        hub_port *port = from->hub->ports[i];
+        if (!port || port == from || !in_use(port))
+            continue;
+        if (found)
+            return NULL;
+        found = port;
+    }
+    return found;
+}
+
+static void wake(hub_port *port)
+{
+    nic_backend_wake(&port->base);
+    if (port->hub->loop)
+        nic_loop_wake(port->hub->loop);
+}
+
 /* Queues frames at every port but the one that they came from. */
 static void flood(hub_port *from, const nic_frame *frames, size_t count)
 {
     nic_hub *hub = from->hub;
     for (size_t i = 0; i < PORTS_MAX; i++) {
         hub_port *port = hub->ports[i];
-        if (!port || port == from || !(port->base.lower || nic_backend_in_use(&port->base)))
+        if (!port || port == from || !in_use(port))
             continue;
         if (port->down) {
             port->base.counters.receive_drops += count;
@@ -46,31 +72,59 @@ static void flood(hub_port *from, const nic_frame *frames, size_t count)
         for (size_t f = 0; f < count; f++)
             if (!nic_queue_push(&port->queue, &frames[f]))
                 port->base.counters.receive_drops++;
-        nic_backend_wake(&port->base);
+        wake(port);
     }
-    if (hub->loop)
-        nic_loop_wake(hub->loop);
+}
+
+/* Returns how many frames, from the first, were taken. */
+static size_t repeat(hub_port *from, const nic_frame *frames, size_t count)
+{
+    if (from->down) {
+        from->base.counters.send_drops += count;
+        return count;
+    }
+    hub_port *other = only_other(from);
+    if (!other || other->down) {
+        flood(from, frames, count);
+        return count;
+    }
+    size_t taken = nic_queue_push_batch(&other->queue, frames, count);
+    from->held = taken < count;
+    wake(other);
+    return taken;
+}
+
+/* There is room again for those that were held back. */
+static void release(nic_hub *hub)
+{
+    for (size_t i = 0; i < PORTS_MAX; i++) {
+        hub_port *port = hub->ports[i];
+        if (!port || !port->held)
+            continue;
+        port->held = false;
+        nic_chain_resume(port->base.lower);
+        if (port->base.blocked)
+            nic_backend_writable(&port->base);
+        wake(port);
+    }
 }
 
 static size_t hub_send(nic_backend *backend, const nic_frame *frames, size_t count)
 {
-    hub_port *port = (hub_port *)backend;
-    if (port->down)
-        backend->counters.send_drops += count;
-    else
-        flood(port, frames, count);
-    return count;
+    return repeat((hub_port *)backend, frames, count);
 }
 
 static size_t hub_deliver(nic_backend *backend, const nic_frame *frames, size_t count)
 {
-    hub_port *port = (hub_port *)backend;
-    backend->counters.received_frames += count;
-    if (port->down)
-        backend->counters.send_drops += count;
-    else
-        flood(port, frames, count);
-    return count;
+    size_t taken = repeat((hub_port *)backend, frames, count);
+    backend->counters.received_frames += taken;
+    return taken;
+}
+
+static bool hub_room(const nic_backend *backend)
+{
+    const hub_port *other = only_other((const hub_port *)backend);
+    return !other || other->down || other->queue.tail - other->queue.head < other->queue.size / 2;
 }
 
 static size_t pass_down(nic_backend *backend, const nic_frame *frames, size_t count)
@@ -91,8 +145,10 @@ static void hub_poll(nic_backend *backend)
         hub_port *port = hub->ports[i];
         if (!port || !port->queue.frames)
             continue;
-        if (nic_queue_flush(&port->queue, &port->base, port->base.lower ? pass_down : nic_backend_deliver) &&
-            port->queue.frames && hub->loop)
+        bool moved = nic_queue_flush(&port->queue, &port->base, port->base.lower ? pass_down : nic_backend_deliver);
+        if (moved)
+            release(hub);
+        if (moved && port->queue.frames && hub->loop)
             nic_loop_wake(hub->loop);
     }
     hub->busy = false;
@@ -170,6 +226,7 @@ static void hub_close(nic_backend *backend)
     for (size_t i = 0; i < PORTS_MAX; i++)
         if (hub->ports[i] == port)
             hub->ports[i] = NULL;
+    release(hub);
     choose_loop(hub, backend);
     choose_clock(hub, backend, NULL);
     nic_queue_free(&port->queue);
@@ -182,6 +239,7 @@ static const nic_backend_ops hub_ops = {
     .send = hub_send,
     .resume = nic_backend_wake,
     .deliver = hub_deliver,
+    .room = hub_room,
     .writable = hub_writable,
     .poll = hub_poll,
     .timeout = hub_timeout,
@@ -226,6 +284,7 @@ void nic_hub_port_set_link(nic_backend *backend, bool up)
     if (port->down) {
         backend->counters.receive_drops += port->queue.frames;
         nic_queue_clear(&port->queue);
+        release(port->hub);
     }
     if (!backend->lower)
         nic_backend_set_link(backend, up);

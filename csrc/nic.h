@@ -118,6 +118,7 @@ typedef struct nic_backend_ops {
     size_t (*send)(nic_backend *backend, const nic_frame *frames, size_t count);
     void (*resume)(nic_backend *backend);            /* may be NULL: upper side has room again */
     size_t (*deliver)(nic_backend *backend, const nic_frame *frames, size_t count); /* wrappers: frames from lower */
+    bool (*room)(const nic_backend *backend);        /* wrappers: whether deliver() would take frames; NULL: ask above */
     void (*writable)(nic_backend *backend);          /* wrappers: lower is writable again; NULL passes it up */
     void (*poll)(nic_backend *backend);              /* may be NULL: called once per loop turn */
     int64_t (*timeout)(nic_backend *backend);        /* may be NULL: ns until poll() is wanted, -1 for never */

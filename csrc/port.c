@@ -500,8 +500,11 @@ bool nic_backend_drops(const nic_backend *backend) { return backend->drop; }
 
 bool nic_backend_can_deliver(const nic_backend *backend)
 {
-    while (backend->upper)
+    while (backend->upper) {
         backend = backend->upper;
+        if (backend->ops->room && !backend->ops->room(backend))
+            return false;
+    }
     return !backend->port || !backend->port->hold || roomy(backend->port);
 }
 

@@ -159,6 +159,59 @@ def test_a_blocked_hub_port_delays_nobody_and_loses_only_its_own() -> None:
         assert stuck.received == sent[: 400 - lost]
 
 
+def test_a_hub_of_two_holds_back_instead() -> None:
+    """Nobody else could be delayed: what finds no room waits, and passes in order when there is room."""
+    source, stuck = Wire(), Wire()
+    stuck.room = 0
+    sent = [frame(i, 1514) for i in range(600)]
+    with joined(source, stuck) as hub:
+        accepted = 0
+        for _ in range(40):
+            accepted += source.deliver(sent[accepted : accepted + 40])
+            hub.turn()
+        assert 300 < accepted < 600, "the queues of both ends, and not more"
+        stuck.room = None
+        stuck.writable()
+        for _ in range(40):
+            accepted += source.deliver(sent[accepted : accepted + 40])
+            hub.turn()
+        assert stuck.received == sent
+        assert hub.ports[1].counters.receive_drops == 0
+
+
+def test_a_hub_holds_nobody_back_once_a_third_has_come() -> None:
+    source, stuck, late = Wire(), Wire(), Wire()
+    stuck.room = 0
+    with joined(source, stuck) as hub:
+        while source.deliver([frame(0, 1514)]):
+            hub.turn()
+        hub.connect(late)
+        for _ in range(4):
+            hub.turn()
+        assert len(late.received) > 100, "what was held back at the source"
+        assert hub.ports[1].counters.receive_drops == len(late.received)
+        sent = [frame(i, 1514) for i in range(40)]
+        assert source.deliver(sent) == 40
+        hub.turn()
+        assert late.received[-40:] == sent
+
+
+@pytest.mark.parametrize("end", ["shut", "closed"])
+def test_what_a_hub_of_two_holds_back_goes_on_when_the_other_goes(end: str) -> None:
+    source, stuck = Wire(), Wire()
+    stuck.room = 0
+    with joined(source, stuck) as hub:
+        while source.deliver([frame(0, 1514)]):
+            hub.turn()
+        if end == "shut":
+            hub.ports[1].set_link(False)
+        else:
+            hub.ports[1].close()
+        for _ in range(4):
+            hub.turn()
+        assert source.deliver([frame(i, 1514) for i in range(40)]) == 40
+
+
 def test_a_hub_has_64_ports_and_reuses_those_that_were_closed() -> None:
     with Hub() as hub:
         ports = [hub.port() for _ in range(64)]

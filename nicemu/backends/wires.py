@@ -59,7 +59,8 @@ class Pair(Backend):
 class HubPort(Backend):
     """A port of a `Hub`, made by `Hub.port` or `Hub.connect`.
 
-    A card on it holds frames back while its ring is full; what the port cannot hold for it is lost (`receive_drops`).
+    A card on it holds frames back while its ring is full; what the port cannot hold for it is lost (`receive_drops`),
+    or held back at its sender where that is the only other port in use.
     """
 
     kind = "hubport"
@@ -75,8 +76,8 @@ class Hub:
     """A repeater: what one port sends all others hear (QEMU's `hubport` netdevs and numbered VLANs).
 
     `port()` is a backend for a card; `connect(backend)` joins a wire to the hub, for instance a `User` that several
-    cards share.  A port that cannot pass frames on loses its own (`receive_drops`) and delays nobody.  At most 64
-    ports.  Everything on a hub belongs to one thread; the wires below run on the loop of the first card that has one.
+    cards share.  A port that cannot pass frames on loses its own (`receive_drops`) and delays nobody; with only two in
+    use it holds the other back, and nothing is lost.  At most 64 ports.  Everything on a hub belongs to one thread; the wires below run on the loop of the first card that has one.
     """
 
     def __init__(self, *, name: str = "hub") -> None:
