@@ -77,7 +77,8 @@ class Hub:
 
     `port()` is a backend for a card; `connect(backend)` joins a wire to the hub, for instance a `User` that several
     cards share.  A port that cannot pass frames on loses its own (`receive_drops`) and delays nobody; with only two in
-    use it holds the other back, and nothing is lost.  At most 64 ports.  Everything on a hub belongs to one thread; the wires below run on the loop of the first card that has one.
+    use it holds the other back, and nothing is lost.  At most 64 ports.  Everything on a hub belongs to one thread;
+    the wires below run on the loop of the first card that has one.
     """
 
     def __init__(self, *, name: str = "hub") -> None:
