@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from fuzz.families import family_of
+from selection import models_with
 
 import nicemu
 from nicemu.backends import PythonBackend
 from nicemu.drivers import Driver, attach
 from nicemu.errors import ConfigurationError
 from nicemu.registers import Reset
+
+#: What has no rings in memory sends a frame at a time.
+WITH_RINGS = models_with(lambda card: family_of(card.MODEL).dma)
 
 
 class Wire(PythonBackend):
@@ -82,10 +87,9 @@ def test_frames_leave_in_order(rig: Rig) -> None:
     assert counters["port_blocked"] == 0
 
 
+@pytest.mark.parametrize("model", WITH_RINGS)
 @pytest.mark.parametrize("room", [0, 1, 3])
 def test_a_short_send_goes_on_where_it_stopped(rig: Rig, room: int) -> None:
-    if not hasattr(rig.driver, "queue"):
-        pytest.skip("the card has no ring: it sends a frame at a time")
     if rig.driver.tx_count < 6:  # type: ignore[attr-defined]
         room = 0  # each packet has a doorbell of its own, and so fits or does not
     rig.wire.room = room
@@ -266,10 +270,9 @@ def test_a_wire_may_answer_from_inside_send(rig: Rig) -> None:
     assert rig.received() == answers
 
 
+@pytest.mark.parametrize("model", WITH_RINGS)
 def test_a_wire_may_touch_the_card_from_inside_send(rig: Rig) -> None:
     """Registers answer, work waits until the card has done what it is at, and that is counted."""
-    if not hasattr(rig.driver, "queue"):
-        pytest.skip("the card has no ring: it sends a frame at a time")
     seen: list[int] = []
 
     def meddle() -> None:
