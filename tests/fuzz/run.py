@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import gc
+import json
 import os
 import re
 import select
@@ -15,11 +16,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from .cases import Case
 from .world import OracleError, sanitized
 
-__all__ = ["LEAK", "Result", "check_leaks", "run_all", "run_case"]
+__all__ = ["LEAK", "Result", "check_leaks", "in_child", "run_all", "run_case"]
 
 LEAK = "LEAK: memory of the engine is lost"
 
@@ -103,8 +105,11 @@ def _verdict(lines: list[str], status: int, errors: str) -> Result:
     return Result(kind, errors)
 
 
-def _run(jobs: list[tuple[int, Callable[[], Case]]], timeout: float, leaks: bool) -> tuple[Result, int]:
-    """The result of some jobs, and the number of the one that was under way at the end."""
+def _fork(work: Callable[[int], None], timeout: float) -> tuple[list[str], int, str]:
+    """Lets a child process do something; the lines that it wrote to the pipe, its exit status, and its stderr.
+
+    It is killed when it says nothing for `timeout` seconds (sanitized: ten times); then its last line is "fail BOUND".
+    """
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as errors:
         pid = os.fork()
@@ -114,7 +119,7 @@ def _run(jobs: list[tuple[int, Callable[[], Case]]], timeout: float, leaks: bool
             os.close(reader)
             status = 1
             try:
-                _child(jobs, writer, leaks)
+                work(writer)
                 status = 0
             finally:
                 os._exit(status)
@@ -123,7 +128,29 @@ def _run(jobs: list[tuple[int, Callable[[], Case]]], timeout: float, leaks: bool
         os.close(reader)
         _, status = os.waitpid(pid, 0)
         errors.seek(0)
-        text = errors.read().decode(errors="replace")
+        return lines, status, errors.read().decode(errors="replace")
+
+
+def in_child(action: Callable[[], Any], timeout: float = 60.0) -> Any:
+    """What an action returns in a child process, as JSON carries it; AssertionError if it raises, crashes or hangs."""
+
+    def work(pipe: int) -> None:
+        try:
+            said = json.dumps(action())
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+            raise
+        os.write(pipe, said.encode())
+
+    lines, status, errors = _fork(work, timeout)
+    if status or not lines:
+        raise AssertionError(f"the child ended with status {status}, and said {lines}; {errors}")
+    return json.loads(lines[0])
+
+
+def _run(jobs: list[tuple[int, Callable[[], Case]]], timeout: float, leaks: bool) -> tuple[Result, int]:
+    """The result of some jobs, and the number of the one that was under way at the end."""
+    lines, status, text = _fork(lambda pipe: _child(jobs, pipe, leaks), timeout)
     begun = [int(line[6:]) for line in lines if line.startswith("begin ")]
     return _verdict(lines, status, text), begun[-1] if begun else jobs[0][0]
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import ctypes
+import gc
 import os
+import shlex
+import socket
 import subprocess
-import sys
 import sysconfig
-import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fuzz.run import in_child
 
 import nicemu
+import nicemu.backends
+import nicemu.hosts.vfio_user
+from nicemu.engine import ffi, lib
+from nicemu.errors import NicemuError
 
 HERE = Path(__file__).parent
 
@@ -71,65 +79,68 @@ nic.loop.turn(0.01)
 """,
 }
 
-PROGRAM = """
-import ctypes, gc, json, os, socket, sys
-import nicemu, nicemu.backends
-import nicemu.hosts.vfio_user
-from nicemu.engine import ffi, lib
-from nicemu.errors import NicemuError
 
-FOLDER, MODEL = sys.argv[2:4]
-PIPE, _ = os.pipe()
-faults = ctypes.CDLL(sys.argv[1])
-warm = nicemu.create(MODEL)
-assert faults.faults_install(b"_engine") >= 3, "malloc, calloc and realloc of the engine were not found"
+def attempts(library: Path, folder: Path, model: str, action: str) -> list[tuple[str, int]]:
+    """In a child process: what comes of an action as it is, and with each of its allocations failing.
 
-def attempt(n):
-    made = []
-    def card(**options):
-        made.append(nicemu.create(MODEL, **options))
-        return made[-1]
-    faults.faults_arm(n)
-    try:
-        exec(ACTION, {**globals(), "made": made, "card": card})
-        outcome = "done"
-    except (NicemuError, MemoryError) as error:
-        outcome = f"{type(error).__name__}: {error}"
-    asked = faults.faults_arm(0)
-    for thing in reversed(made):
-        thing.close()
-    gc.collect()
-    return outcome, asked
+    Each outcome stands with the number of allocations; behind every failure is the action as it is again.
+    """
+    faults = ctypes.CDLL(str(library))
+    pipe, _ = os.pipe()
+    names = {"nicemu": nicemu, "socket": socket, "ffi": ffi, "lib": lib}
+    names |= {"FOLDER": str(folder), "MODEL": model, "PIPE": pipe}
+    warm = nicemu.create(model)
+    assert faults.faults_install(b"_engine") >= 3, "malloc, calloc and realloc of the engine were not found"
 
-ACTION = sys.argv[4]
-results = [attempt(0)]
-for n in range(1, 1 + results[0][1]):
-    results.append(attempt(n))
-    results.append(attempt(0))
-warm.poll()
-warm.close()
-print(json.dumps(results))
-"""
+    def attempt(n: int) -> tuple[str, int]:
+        made: list[Any] = []
+
+        def card(**options: Any) -> nicemu.Nic:
+            made.append(nicemu.create(model, **options))
+            return made[-1]  # type: ignore[no-any-return]
+
+        faults.faults_arm(n)
+        try:
+            exec(action, {**names, "made": made, "card": card})
+            outcome = "done"
+        except (NicemuError, MemoryError) as error:
+            outcome = f"{type(error).__name__}: {error}"
+        asked = faults.faults_arm(0)
+        for thing in reversed(made):
+            thing.close()
+        gc.collect()
+        return outcome, asked
+
+    results = [attempt(0)]
+    for n in range(1, 1 + results[0][1]):
+        results += [attempt(n), attempt(0)]
+    warm.poll()
+    warm.close()
+    return results
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that makes allocations fail."""
     path = tmp_path_factory.mktemp("faults") / "faults.so"
-    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0]
-    command = [compiler, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC"))
+    command = [*compiler, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
     clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     subprocess.run([*command, "-o", path, HERE / "faults.c"], check=True, env=clean)
     return path
 
 
-@pytest.mark.parametrize("action", list(ACTIONS))
+def cases() -> Iterator[pytest.param]:  # type: ignore[valid-type]
+    """Each action, with every model if it makes a card of the model."""
+    every = [info.name for info in nicemu.models()]
+    for action, code in ACTIONS.items():
+        for model in every if "MODEL" in code or "card(" in code else every[:1]:
+            yield pytest.param(model, action, id=f"{model}-{action}")
+
+
+@pytest.mark.parametrize(("model", "action"), list(cases()))
 def test_the_nth_allocation_fails(model: str, action: str, library: Path, tmp_path: Path) -> None:
-    code = textwrap.dedent(PROGRAM)
-    command = [sys.executable, "-X", "faulthandler", "-c", code, library, tmp_path, model, ACTIONS[action]]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr
-    outcomes = json.loads(result.stdout)
+    outcomes = in_child(lambda: attempts(library, tmp_path, model, ACTIONS[action]))
     (first, asked), *others = outcomes
     assert first == "done", first
     assert asked > 0, "nothing was allocated"
