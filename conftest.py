@@ -36,6 +36,6 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def pytest_collection_finish() -> None:
-    """Tests collect garbage to see that nothing is left; thousands of collected tests need not be searched each time."""
+    """Tests collect garbage to see that nothing is left; the tests themselves need not be searched each time."""
     gc.collect()
     gc.freeze()

@@ -7,6 +7,7 @@ are worked out again below, in Python, from the access words alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 
@@ -17,6 +18,8 @@ from nicemu.model import Model
 from nicemu.registers import ACCESS, Register, Reset, Table
 
 PATTERNS = (0x00000000, 0xFFFFFFFF, 0x5A5A5A5A, 0xA5A5A5A5, 0x01234567)
+#: What cells hold before a reset.
+BEFORE = 0xA5A5A5A5
 
 
 class Bare:
@@ -55,43 +58,45 @@ def elements(register: Register) -> Iterator[int]:
         yield register.count - 1
 
 
-def every_register() -> Iterator[pytest.param]:  # type: ignore[valid-type]
+def every_table() -> Iterator[pytest.param]:  # type: ignore[valid-type]
     for info in nicemu.models():
         for number, table in find_class(info.name).model().spaces.items():
-            for register in table:
-                if not register.window and register.present:
-                    yield pytest.param(
-                        info.name, number, table, register, id=f"{info.name}-{table.name}-{register.name}"
-                    )
+            if registers(table):
+                yield pytest.param(info.name, number, table, id=f"{info.name}-{number}-{table.name}")
 
 
-def law_write(register: Register, table: Table, old: int, value: int, enable: int) -> int:
-    """What the access words make of a write with these byte enables."""
-    if table.whole and enable != (1 << 8 * register.size) - 1:
-        return old
-    for f in register.fields:
-        access, bits = ACCESS[f.access], f.mask & enable
-        if access.write:
-            old = (old & ~bits) | (value & bits)
-        if access.w1s:
-            old |= value & bits
-        if access.w1c:
-            old &= ~(value & bits)
-        if access.pair:
-            for own, other in ((f.bit, f.bit + 1), (f.bit + 1, f.bit)):
+def registers(table: Table) -> list[Register]:
+    return [register for register in table if not register.window and register.present]
+
+
+class Law:
+    """What the access words of a register make of reads and writes with byte enables."""
+
+    def __init__(self, register: Register, table: Table) -> None:
+        def bits(word: str) -> int:
+            return sum(f.mask for f in register.fields if getattr(ACCESS[f.access], word))
+
+        self.whole = (1 << 8 * register.size) - 1 if table.whole else 0
+        self.shown, self.rc, self.plain, self.w1s, self.w1c = map(bits, ("read", "rc", "write", "w1s", "w1c"))
+        self.pairs = [f.bit for f in register.fields if ACCESS[f.access].pair]
+
+    def write(self, old: int, value: int, enable: int) -> int:
+        """What is stored afterwards."""
+        if self.whole and enable != self.whole:
+            return old
+        old = old & ~(self.plain & enable) | value & self.plain & enable
+        old |= value & self.w1s & enable
+        old &= ~(value & self.w1c & enable)
+        for bit in self.pairs:
+            for own, other in ((bit, bit + 1), (bit + 1, bit)):
                 if value & enable & 1 << own:
                     old |= 1 << own if not value & enable & 1 << other else 0
                     old &= ~(1 << other)
-    return old
+        return old
 
-
-def law_read(register: Register, table: Table, old: int, enable: int) -> tuple[int, int]:
-    """(what a read shows of the whole register, what it leaves stored)."""
-    if table.whole:
-        enable = (1 << 8 * register.size) - 1
-    shown = sum(old & f.mask for f in register.fields if ACCESS[f.access].read)
-    cleared = sum(f.mask for f in register.fields if ACCESS[f.access].rc) & enable
-    return shown, old & ~cleared
+    def read(self, old: int, enable: int) -> tuple[int, int]:
+        """(what a read shows of the whole register, what it leaves stored)."""
+        return old & self.shown, old & ~(self.rc & (self.whole or enable))
 
 
 def open_gate(device: Bare, table: Table, register: Register) -> None:
@@ -108,55 +113,56 @@ def lanes(register: Register) -> Iterator[tuple[int, int]]:
             yield first, size
 
 
-@pytest.mark.parametrize(("name", "space", "table", "register"), list(every_register()))
-def test_access_laws(name: str, space: int, table: Table, register: Register) -> None:
+@pytest.mark.parametrize(("name", "space", "table"), list(every_table()))
+def test_access_laws(name: str, space: int, table: Table) -> None:
     device = bare(name)
-    if table.pages > 1:
-        lib.nic_select_page(device.handle, space, register.pages[0] if register.pages else 0)
-    open_gate(device, table, register)
-    cell = device.model.cell(table.name, register.name)
-    top = (1 << 8 * register.size) - 1
-    for element in elements(register):
-        where = register.offset + element * register.stride
-        for first, size in lanes(register):
-            enable = ((1 << 8 * size) - 1) << 8 * first
-            for old in PATTERNS:
-                for value in PATTERNS:
-                    device.cells[cell + element] = old & top
-                    if "w" in register.direction:
-                        part = (value & top) >> 8 * first & ((1 << 8 * size) - 1)
-                        lib.nic_write(device.handle, space, where + first, part, size)
-                        expected = law_write(register, table, old & top, value & top, enable)
-                        assert device.cells[cell + element] == expected, (
-                            f"write {value:#x} over {old:#x}, lane {first}:{size}"
-                        )
-                if "r" in register.direction:
-                    device.cells[cell + element] = old & top
-                    shown, left = law_read(register, table, old & top, enable)
-                    seen = lib.nic_read(device.handle, space, where + first, size)
-                    assert seen == shown >> 8 * first & ((1 << 8 * size) - 1), f"read of {old:#x}, lane {first}:{size}"
-                    assert device.cells[cell + element] == left, f"left by a read of {old:#x}, lane {first}:{size}"
+    for register in registers(table):
+        if table.pages > 1:
+            lib.nic_select_page(device.handle, space, register.pages[0] if register.pages else 0)
+        open_gate(device, table, register)
+        for element in elements(register):
+            obeys(device, space, table, register, element)
 
 
-@pytest.mark.parametrize(("name", "space", "table", "register"), list(every_register()))
-def test_resets(name: str, space: int, table: Table, register: Register) -> None:
-    if register.cell:
-        return
+def obeys(device: Bare, space: int, table: Table, register: Register, element: int) -> None:
+    """Reads and writes of every lane do what the access words say."""
+    law, top = Law(register, table), (1 << 8 * register.size) - 1
+    cell = device.model.cell(table.name, register.name) + element
+    patterns = [pattern & top for pattern in PATTERNS]
+    for first, size in lanes(register):
+        lane, where = (1 << 8 * size) - 1, register.offset + element * register.stride + first
+        enable, place = lane << 8 * first, f"{register.name} [{element}], lane {first}:{size}"
+        for old, value in product(patterns, patterns if "w" in register.direction else ()):
+            device.cells[cell] = old
+            lib.nic_write(device.handle, space, where, value >> 8 * first & lane, size)
+            assert device.cells[cell] == law.write(old, value, enable), f"{place}: write of {value:#x} over {old:#x}"
+        for old in patterns if "r" in register.direction else ():
+            device.cells[cell] = old
+            shown, left = law.read(old, enable)
+            seen = lib.nic_read(device.handle, space, where, size)
+            assert seen == shown >> 8 * first & lane, f"{place}: read of {old:#x}"
+            assert device.cells[cell] == left, f"{place}: left by a read of {old:#x}"
+
+
+@pytest.mark.parametrize("kind", list(Reset))
+@pytest.mark.parametrize(("name", "space", "table"), list(every_table()))
+def test_resets(name: str, space: int, table: Table, kind: Reset) -> None:
+    """Each kind of reset, with every cell of the table holding a pattern."""
     device = bare(name)
-    cell = device.model.cell(table.name, register.name)
-    top = (1 << 8 * register.size) - 1
-    for kind in Reset:
+    own = [(r, device.model.cell(table.name, r.name)) for r in registers(table) if not r.cell]
+    for register, cell in own:
         for element in elements(register):
-            device.cells[cell + element] = 0xA5A5A5A5 & top
-        lib.nic_reset(device.handle, kind.value)
+            device.cells[cell + element] = BEFORE & (1 << 8 * register.size) - 1
+    lib.nic_reset(device.handle, kind.value)
+    for register, cell in own:
+        top, kept, undefined = (1 << 8 * register.size) - 1, register.kept(kind), register.undefined
         for element in elements(register):
-            value, kept = int(device.cells[cell + element]), register.kept(kind)
-            undefined = register.undefined
-            assert value & kept & ~undefined == 0xA5A5A5A5 & kept & ~undefined, kind
+            value, place = int(device.cells[cell + element]), f"{register.name} [{element}]"
+            assert value & kept & ~undefined == BEFORE & kept & ~undefined, f"{place}: what it spares"
             defined = top & ~kept & ~undefined
-            assert value & defined == register.reset_value(element) & defined, kind
+            assert value & defined == register.reset_value(element) & defined, f"{place}: what it sets"
             if kind is not Reset.POWER:
-                assert value & undefined == 0xA5A5A5A5 & undefined & top, f"{kind} touches undefined bits"
+                assert value & undefined == BEFORE & undefined & top, f"{place}: it touches undefined bits"
     device.enable()
 
 
