@@ -308,6 +308,13 @@ class World:
             self.operations[operation[0]](*operation[1:])
         self._inside = False
 
+    @contextlib.contextmanager
+    def outside(self) -> Iterator[None]:
+        """What waits to be done from inside a callback waits on."""
+        inside, self._inside = self._inside, True
+        yield
+        self._inside = inside
+
     # ------------------------------------------------------------------ operations
 
     def run(self, operations: Sequence[Sequence[Any]]) -> None:
@@ -401,7 +408,8 @@ class World:
         self.pin = False
         new = self._create()
         new.set_link(self.cable)
-        new.load(before)
+        with self.outside():  # no guest runs while its card is loaded
+            new.load(before)
         self.nic = new
         if new.save() != before:
             raise OracleError(f"SNAPSHOT: changed by a migration: {nicemu.snapshot.diff(before, new.save())}")
