@@ -104,6 +104,7 @@ typedef struct pcnet_batch { /* frames on their way to the wire within one call;
     uint8_t bounce[NIC_FRAME_MAX]; /* the last frame, where its buffers cannot be used as they stand */
     uint32_t count, used, descriptors;
     uint32_t resets;               /* of the card when the call began */
+    uint32_t fcs;                  /* that the driver gave the last frame, where the chip adds none */
     bool bounced;
 } pcnet_batch;
 

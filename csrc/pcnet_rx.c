@@ -282,7 +282,7 @@ static void store(walk *w, const arrival *a, const pcnet_descriptor *descriptor)
     if (!stripped) {
         crc = nic_crc32_iov(a->frame->iov, a->frame->iovcnt);
         if (a->faults & (NIC_FRAME_BAD_FCS | NIC_FRAME_ALIGNMENT))
-            crc = ~crc;
+            crc = w->looped ? pcnet_of(device)->batch.fcs : ~crc;
         parts[n++] = (struct iovec){&crc, PCNET_FCS};
         length += PCNET_FCS;
     }

@@ -112,9 +112,10 @@ static bool adds_fcs(nic_device *device, const pcnet_ring *ring, const gathering
 }
 
 /* The last four bytes are the FCS: they go, and what they are worth is noted. */
-static void take_fcs(gathering *g, uint32_t *flags)
+static void take_fcs(pcnet_batch *batch, gathering *g, uint32_t *flags)
 {
-    uint32_t given = 0, length = g->sent.length;
+    uint32_t length = g->sent.length;
+    batch->fcs = 0;
     if (length < PCNET_FCS) {
         *flags |= NIC_FRAME_BAD_FCS;
         return;
@@ -122,8 +123,8 @@ static void take_fcs(gathering *g, uint32_t *flags)
     uint8_t *bytes = g->iov[0].iov_base;
     g->sent.length = length - PCNET_FCS;
     g->iov[0].iov_len = g->sent.length;
-    memcpy(&given, bytes + g->sent.length, sizeof(given));
-    if (nic_crc32(0, bytes, g->sent.length) != given)
+    memcpy(&batch->fcs, bytes + g->sent.length, sizeof(batch->fcs));
+    if (nic_crc32(0, bytes, g->sent.length) != batch->fcs)
         *flags |= NIC_FRAME_BAD_FCS;
 }
 
@@ -136,7 +137,7 @@ static bool finish_frame(nic_device *device, const pcnet_ring *ring, gathering *
     if (NIC_UNLIKELY(!fcs || !is_mapped(g)) && !bounce(device, g, addresses))
         return false;
     if (!fcs)
-        take_fcs(g, &flags);
+        take_fcs(&pcnet_of(device)->batch, g, &flags);
     if (NIC_UNLIKELY(g->sent.length > PCNET_MAX))
         nic_find(device, PCNET_FIND_TX_BABBLE, g->sent.length, g->sent.first);
     if (g->sent.length < PCNET_MIN) {
