@@ -287,6 +287,12 @@ void ne2000_set_board(nic_device *device, int board)
     card->ram_bytes = narrow ? NE2000_RAM_BYTES / 2 : NE2000_RAM_BYTES;
 }
 
+void ne2000_disturb(nic_device *device, uint32_t kind, uint32_t count)
+{
+    if (kind < NE2000_DISTURBANCES)
+        ne2000_of(device)->disturb[kind] = count;
+}
+
 void ne2000_set_prom(nic_device *device, const uint8_t *contents)
 {
     ne2000 *card = ne2000_of(device);
@@ -331,6 +337,7 @@ static const nic_state_field state[] = {
     NIC_STATE(ne2000, fifo_read),
     NIC_STATE(ne2000, fifo_write),
     NIC_STATE(ne2000, written),
+    NIC_STATE_ARRAY(ne2000, disturb),
     NIC_STATE_ARRAY(ne2000, fifo),
     NIC_STATE_ARRAY(ne2000, prom),
     NIC_STATE_ARRAY(ne2000, ram),

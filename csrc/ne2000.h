@@ -70,6 +70,7 @@ typedef struct ne2000 {
     bool stuck;           /* local DMA was disabled by an overflow (7.0): nothing is stored until the chip is reset */
     uint8_t fifo_read, fifo_write;
     uint16_t written;     /* NE2000_WROTE_* since power-on */
+    uint32_t disturb[NE2000_DISTURBANCES]; /* how many packets will meet it */
     uint8_t fifo[NE2000_FIFO_BYTES];
     uint8_t prom[NE2000_PROM_BYTES];
     uint8_t ram[NE2000_RAM_BYTES];
@@ -112,6 +113,23 @@ static inline bool ne2000_swaps(nic_device *device)
 }
 
 static inline bool ne2000_loops(const nic_device *device) { return device->cells[NE2000_TCR] & NE2000_TCR_LB; }
+
+/* Sends and receives at once: on twisted pair alone (RTL8029AS CONFIG3). */
+static inline bool ne2000_full_duplex(nic_device *device)
+{
+    return ne2000_of(device)->board == NE2000_BOARD_RTL8029 && device->cells[NE2000_CONFIG3] & NE2000_CONFIG3_FUDUP &&
+           !(device->cells[NE2000_CONFIG0] & NE2000_CONFIG0_BNC);
+}
+
+/* Whether the next packet meets a disturbance, which is used up by it. */
+static inline bool ne2000_disturbed(nic_device *device, uint32_t kind)
+{
+    ne2000 *card = ne2000_of(device);
+    if (NIC_LIKELY(!card->disturb[kind]))
+        return false;
+    card->disturb[kind]--;
+    return true;
+}
 
 /* ------------------------------------------------------------------ packet memory, as the chip addresses it */
 

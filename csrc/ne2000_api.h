@@ -10,6 +10,20 @@ enum { /* boards around the DP8390 core */
     NE2000_BOARD_RTL8029, /* PCI: as the NE2000, and page 3 */
 };
 
+enum { /* what a wire, a neighbour or a slow bus can do to packets, and nothing here would do by itself */
+    NE2000_ONE_COLLISION,
+    NE2000_MORE_COLLISIONS,
+    NE2000_LATE_COLLISION,
+    NE2000_EXCESSIVE_COLLISIONS,
+    NE2000_CARRIER_LOSS,
+    NE2000_NO_HEARTBEAT,
+    NE2000_UNDERRUN,
+    NE2000_OVERRUN,
+    NE2000_DISTURBANCES,
+};
+
+/* The next `count` packets that it can happen to meet it. */
+void ne2000_disturb(nic_device *device, uint32_t kind, uint32_t count);
 void ne2000_set_board(nic_device *device, int board);
 /* The 16 bytes of the ID PROM, as the chip sees them: the board wires each to one address or to two. */
 void ne2000_set_prom(nic_device *device, const uint8_t *contents);

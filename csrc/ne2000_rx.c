@@ -204,6 +204,11 @@ static bool receive_one(nic_device *device, const nic_frame *frame)
     }
     if (group)
         obey_multicast(device, address);
+    if (ne2000_disturbed(device, NE2000_OVERRUN)) { /* reception is aborted (10.3 RSR); no tally is for it */
+        device->cells[NE2000_RSR] = NE2000_RSR_FO | (ne2000_reg(device, NE2000_RSR) & NE2000_RSR_DIS);
+        ne2000_cause(device, NE2000_ISR_RXE);
+        return true;
+    }
     if (errors & NE2000_RSR_FAE)
         tally(device, NE2000_CNTR0);
     else if (errors & NE2000_RSR_CRC)

@@ -44,10 +44,12 @@ static void check_packet(nic_device *device, uint32_t length)
 static void finish(nic_device *device, uint32_t status)
 {
     ne2000 *card = ne2000_of(device);
+    bool given_up = status & (NE2000_TSR_ABT | NE2000_TSR_FU);
     card->sending = NE2000_IDLE;
     device->cells[NE2000_CR] &= ~NE2000_CR_TXP;
-    device->cells[NE2000_TSR] = status | NE2000_TSR_PTX | (card->board == NE2000_BOARD_RTL8029 ? NE2000_TSR_ND : 0);
-    ne2000_cause(device, NE2000_ISR_PTX);
+    device->cells[NE2000_TSR] = status | (given_up ? 0 : NE2000_TSR_PTX) |
+                                (card->board == NE2000_BOARD_RTL8029 ? NE2000_TSR_ND : 0);
+    ne2000_cause(device, given_up ? NE2000_ISR_TXE : NE2000_ISR_PTX);
     if (card->stopping)
         ne2000_stopped(device);
     ne2000_interrupt(device);
@@ -121,18 +123,48 @@ static bool to_wire(nic_device *device, uint32_t length)
     return nic_port_send(&device->port, &frame, 1) == 1;
 }
 
+/* Why a packet does not leave the chip whole (10.3 TSR), or 0. */
+static uint32_t give_up(nic_device *device)
+{
+    if (ne2000_disturbed(device, NE2000_UNDERRUN))
+        return NE2000_TSR_FU;
+    if (!ne2000_full_duplex(device) && ne2000_disturbed(device, NE2000_EXCESSIVE_COLLISIONS))
+        return NE2000_TSR_ABT | NE2000_TSR_COL; /* NCR is 0 then (10.3 NCR) */
+    return 0;
+}
+
+/* What a packet met that was sent in the end: collisions are counted, and it is sent again after each (8.0). */
+static uint32_t met(nic_device *device)
+{
+    uint32_t status = nic_link_up(device) ? 0 : NE2000_TSR_CRS, collisions = 0;
+    if (ne2000_disturbed(device, NE2000_CARRIER_LOSS))
+        status |= NE2000_TSR_CRS;
+    if (ne2000_full_duplex(device))
+        return status;
+    if (ne2000_disturbed(device, NE2000_NO_HEARTBEAT))
+        status |= NE2000_TSR_CDH;
+    if (ne2000_disturbed(device, NE2000_LATE_COLLISION)) {
+        status |= NE2000_TSR_OWC;
+        collisions++;
+    }
+    collisions += ne2000_disturbed(device, NE2000_ONE_COLLISION);
+    collisions += 2 * ne2000_disturbed(device, NE2000_MORE_COLLISIONS);
+    device->cells[NE2000_NCR] = collisions;
+    return status | (collisions ? NE2000_TSR_COL : 0);
+}
+
 static void deliver(nic_device *device)
 {
     ne2000 *card = ne2000_of(device);
     uint32_t length = ne2000_pair(device, NE2000_TBCR0, NE2000_TBCR1);
     uint32_t mode = (ne2000_reg(device, NE2000_TCR) & NE2000_TCR_LB) >> NE2000_TCR_LB_SHIFT;
     if (mode == 0 || mode == 3) {
-        uint32_t carrier = nic_link_up(device) ? 0 : NE2000_TSR_CRS, resets = device->resets;
+        uint32_t resets = device->resets, error = mode ? 0 : give_up(device);
         card->sending = NE2000_SENT_LATE;
-        if (!to_wire(device, length) || device->resets != resets)
+        if (!error && (!to_wire(device, length) || device->resets != resets))
             return; /* it waits; or the answer to it was a reset */
         if (!mode) {
-            finish(device, carrier);
+            finish(device, error ? error : met(device));
             return;
         }
     }

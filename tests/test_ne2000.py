@@ -11,6 +11,7 @@ from itertools import count
 import pytest
 from ne2000_rig import (
     AB,
+    ABT,
     AM,
     AR,
     ARM,
@@ -19,12 +20,15 @@ from ne2000_rig import (
     BYTE_NS,
     CDH,
     CNT,
+    COL,
     CRC,
     CRS,
     DATA,
     DIS,
     FAE,
     FCS,
+    FO,
+    FU,
     INHIBIT,
     LS,
     MON,
@@ -32,6 +36,7 @@ from ne2000_rig import (
     ND,
     NO_DMA,
     OVW,
+    OWC,
     PEER,
     PHY,
     PRO,
@@ -47,6 +52,7 @@ from ne2000_rig import (
     STA,
     STATION,
     STP,
+    TXE,
     TXP,
     WRITE,
     WTS,
@@ -57,6 +63,7 @@ from ne2000_rig import (
 from nicemu.backends import Pair
 from nicemu.drivers.ne2000 import group_hash
 from nicemu.engine import lib
+from nicemu.errors import ConfigurationError
 
 BROADCAST, OTHER = b"\xff" * 6, bytes.fromhex("525400999999")
 BOARDS = ("ne2k_pci", "ne2k_isa", "ne1k_isa")
@@ -692,6 +699,58 @@ def test_a_multicast_switches_the_transmitter_off_and_on() -> None:
     rig.arrive(frame(60, group(62)))
     rig.send(frame(60))
     assert rig.sent() == [frame(60)], "not without ATD"
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "collisions"),
+    [
+        ("one-collision", COL, 1),
+        ("more-collisions", COL, 2),
+        ("late-collision", OWC | COL, 1),
+        ("carrier-loss", CRS, 0),
+        ("no-heartbeat", CDH, 0),
+    ],
+)
+def test_what_a_packet_met_on_its_way(board: str, what: str, status: int, collisions: int) -> None:
+    """10.3 TSR, NCR: it was sent all the same."""
+    rig = Rig(board).start()
+    rig.nic.disturb(what)  # type: ignore[attr-defined]
+    rig.send(frame(60))
+    assert rig.read("TSR") & ~ND == status | 1
+    assert rig.read("NCR") == collisions
+    assert rig.read("ISR") & (PTX | TXE) == PTX
+    assert rig.sent() == [frame(60)]
+    rig.send(frame(60))
+    assert (rig.read("TSR") & ~ND, rig.read("NCR")) == (1, 0)
+
+
+@pytest.mark.parametrize(("what", "status"), [("excessive-collisions", ABT | COL), ("underrun", FU)])
+def test_a_transmission_that_is_given_up(board: str, what: str, status: int) -> None:
+    """10.3 TSR, ISR: TXE in place of PTX; NCR is 0 after sixteen collisions."""
+    rig = Rig(board).start(imr=TXE)
+    rig.nic.disturb(what)  # type: ignore[attr-defined]
+    rig.send(frame(60))
+    assert rig.read("TSR") & ~ND == status
+    assert rig.read("NCR") == 0
+    assert rig.read("ISR") & (PTX | TXE) == TXE
+    assert rig.lines[-1]
+    assert rig.io.read(0, 1) & TXP == 0
+    assert rig.sent() == []
+
+
+def test_an_overrun_of_the_fifo(board: str) -> None:
+    """10.3 RSR: reception is aborted."""
+    rig = Rig(board).start()
+    rig.nic.disturb("overrun")  # type: ignore[attr-defined]
+    assert stored(rig, frame(60)) == 0
+    assert rig.read("RSR") == FO
+    assert rig.read("ISR") & (PRX | RXE) == RXE
+    assert stored(rig, frame(60)) == 1
+
+
+def test_nothing_else_disturbs() -> None:
+    with pytest.raises(ConfigurationError, match="disturb 'flood', 1; expected one of one-collision"):
+        Rig().nic.disturb("flood")  # type: ignore[attr-defined]
 
 
 # ------------------------------------------------------------------ loopback (12.0; AN-937)

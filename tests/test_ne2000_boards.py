@@ -208,6 +208,21 @@ def test_full_duplex_and_medium_from_the_eeprom() -> None:
     assert rig.read("CONFIG2") >> 6 == 1
 
 
+@pytest.mark.parametrize(("medium", "collides"), [(1, False), (3, True)])
+def test_in_full_duplex_nothing_collides(medium: int, collides: bool) -> None:
+    """CONFIG3.FUDUP counts on twisted pair; a thin cable is shared."""
+    rig = Rig().start()
+    rig.write("CR9346", UNLOCKED)
+    rig.write("CONFIG3", 1 << 6)
+    rig.write("CONFIG2", medium << 6)
+    rig.nic.disturb("excessive-collisions")  # type: ignore[attr-defined]
+    rig.send(frame(60))
+    assert rig.sent() == ([] if collides else [frame(60)])
+    rig.nic.disturb("one-collision")  # type: ignore[attr-defined]
+    rig.send(frame(60))
+    assert rig.read("NCR") == collides
+
+
 @pytest.mark.parametrize(("medium", "link", "bnc"), [(0, True, 0), (0, False, BNC), (1, False, 0), (3, True, BNC)])
 def test_the_link_shows_as_the_medium(medium: int, link: bool, bnc: int) -> None:
     """CONFIG0.BNC: auto-detection takes the thin cable where twisted pair has no link."""

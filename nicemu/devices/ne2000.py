@@ -37,6 +37,18 @@ LOAD_NS = 1_700_000
 BASES = range(0x200, 0x3E1, 0x20)
 IRQS = (2, 3, 4, 5, 7, 9, 10, 11, 12, 15)
 
+#: What the wire can do to packets, by name, for `disturb`.
+DISTURBANCES = {
+    "one-collision": lib.NE2000_ONE_COLLISION,
+    "more-collisions": lib.NE2000_MORE_COLLISIONS,
+    "late-collision": lib.NE2000_LATE_COLLISION,
+    "excessive-collisions": lib.NE2000_EXCESSIVE_COLLISIONS,
+    "carrier-loss": lib.NE2000_CARRIER_LOSS,
+    "no-heartbeat": lib.NE2000_NO_HEARTBEAT,
+    "underrun": lib.NE2000_UNDERRUN,
+    "overrun": lib.NE2000_OVERRUN,
+}
+
 FUNCTION = Function(
     vendor_id=0x10EC,
     device_id=0x8029,
@@ -54,10 +66,31 @@ def id_prom(mac: bytes, signature: bytes) -> bytes:
     return mac + bytes(8) + signature * 2
 
 
+class DP8390Board(Nic):
+    """What all boards with the chip have in common."""
+
+    CARD = "ne2000"
+    BARS: ClassVar[Mapping[int, str]] = {0: "io"}
+    RULES = RULES
+
+    def disturb(self, what: str, count: int = 1) -> None:
+        """Lets the wire or the bus do something to the next `count` packets that it can happen to.
+
+        what: "one-collision", "more-collisions", "late-collision", "excessive-collisions", "carrier-loss",
+        "no-heartbeat" and "underrun" (of the FIFO) for packets that are sent, "overrun" for those that are received.
+        In full duplex nothing collides.
+
+        Raises ConfigurationError for anything else.
+        """
+        if what not in DISTURBANCES or not 0 <= count <= 0xFFFFFFFF:
+            raise ConfigurationError(f"disturb {what!r}, {count}; expected one of {', '.join(DISTURBANCES)}")
+        lib.ne2000_disturb(self.handle, DISTURBANCES[what], count)
+
+
 # ------------------------------------------------------------------------------------------------- ISA
 
 
-class NE2000(Nic):
+class NE2000(DP8390Board):
     """Novell NE2000, 16-bit ISA.
 
     iobase: first of its 32 ports; the host that maps them asks for it.
@@ -68,11 +101,8 @@ class NE2000(Nic):
     MODEL = "ne2k_isa"
     ALIASES = ("ne2000",)
     DESCRIPTION = "Novell NE2000, 16-bit ISA"
-    CARD = "ne2000"
     TABLES = (DP8390,)
-    BARS: ClassVar[Mapping[int, str]] = {0: "io"}
     FUNCTION = None
-    RULES = RULES
     OPTIONS = (
         Option("iobase", "int", "first of the 32 ports", "0x300"),
         Option("irq", "int", "interrupt line that the board is strapped to", "9", parameter="irq_number"),
@@ -118,7 +148,7 @@ def eeprom_image(mac: bytes) -> list[int]:
     return [int.from_bytes(image[i : i + 2], "little") for i in range(0, 128, 2)]
 
 
-class RTL8029AS(Nic):
+class RTL8029AS(DP8390Board):
     """Realtek RTL8029AS, PCI.
 
     eeprom: a file of 128 bytes (64 little-endian words) that is the card's EEPROM: made if it is missing, kept in step
@@ -128,11 +158,8 @@ class RTL8029AS(Nic):
     MODEL = "ne2k_pci"
     ALIASES = ("rtl8029", "rtl8029as")
     DESCRIPTION = "Realtek RTL8029AS, NE2000 for PCI"
-    CARD = "ne2000"
     TABLES = (IO,)
-    BARS: ClassVar[Mapping[int, str]] = {0: "io"}
     FUNCTION = FUNCTION
-    RULES = RULES
     OPTIONS = (Option("eeprom", "file", "128 bytes of EEPROM contents, made if missing and kept in step"),)
 
     def __init__(self, *, eeprom: str | Path | None = None, **options: Any) -> None:
@@ -146,7 +173,7 @@ class RTL8029AS(Nic):
         self.timed = self.profile != "instant"
         self.eeprom = MicrowireEeprom(
             64,
-            self._eeprom_contents(),
+            self._eeprom_file.load(eeprom_image(self.mac)),
             write_time_ns=5_000_000 if self.timed else 0,
             now_ns=(lambda: self.clock.now) if self.timed else None,
             on_change=lambda first, count: self._eeprom_file.save(self.eeprom.words),
@@ -167,11 +194,6 @@ class RTL8029AS(Nic):
         self._load_eeprom()
 
     # --------------------------------------------------------------------------------------------- EEPROM
-
-    def _eeprom_contents(self) -> list[int]:
-        words = self._eeprom_file.load(eeprom_image(self.mac))
-        self.mac = b"".join(word.to_bytes(2, "little") for word in words[1:4])
-        return words
 
     def _load_eeprom(self) -> None:
         """CONFIG2 and CONFIG3 from word 0, the ID PROM's address from words 1 to 3."""
