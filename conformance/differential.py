@@ -93,8 +93,8 @@ class Side:
                 bar, offset = self.place(register)
                 value = self.computer.read(bar, offset, size) & mask
                 return {name or str(register): f"0x{value:0{2 * size}x}"}
-            case Until(register, mask, value, name):
-                reached = self.until(register, mask, value)
+            case Until(register, mask, value, name, size):
+                reached = self.until(register, mask, value, size)
                 return {name or f"{register} & {mask:#x} == {value:#x}": "reached" if reached else "never"}
             case Poke(address, content):
                 self.computer.poke(address, content)
@@ -125,10 +125,10 @@ class Side:
         else:
             time.sleep(min(milliseconds, 20) / 1000)
 
-    def until(self, register: str | tuple[Space, int], mask: int, value: int) -> bool:
+    def until(self, register: str | tuple[Space, int], mask: int, value: int, size: int) -> bool:
         bar, offset = self.place(register)
         deadline = time.monotonic() + PATIENCE
-        while self.computer.read(bar, offset) & mask != value:
+        while self.computer.read(bar, offset, size) & mask != value:
             if time.monotonic() > deadline:
                 return False
             self.pass_time(1)

@@ -40,6 +40,7 @@ class Until:
     mask: int
     value: int
     name: str = ""
+    size: int = 4
 
 
 @dataclass(frozen=True)

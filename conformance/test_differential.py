@@ -8,7 +8,8 @@ from .cards import card
 from .differential import complaints, load_differences, load_scripts, observe
 from .provision import ensure
 
-SCRIPTS = [(name, script) for name in ("e1000", "pcnet") for script in load_scripts(name).SCRIPTS]
+NAMES = ("e1000", "pcnet", "rtl8139")
+SCRIPTS = [(name, script) for name in NAMES for script in load_scripts(name).SCRIPTS]
 
 
 @pytest.mark.timeout(120)
@@ -22,7 +23,7 @@ def test_differential(name: str, script: str) -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("name", ["e1000", "pcnet"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_listed_difference_belongs_to_a_script(name: str) -> None:
     unknown = {listed for listed in load_differences(name) if listed.split("/")[0] not in load_scripts(name).SCRIPTS}
     assert not unknown

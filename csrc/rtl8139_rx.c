@@ -657,9 +657,16 @@ void rtl8139_receive_looped(nic_device *device, const nic_frame *frames, size_t 
 }
 
 /*
- * While frames wait for want of room, a cause stands: a driver that cleared it before it had read everything is told
- * again, as it would be by the next frame from a wire that does not wait.
+ * While frames wait for want of room, ROK stands (C+: RDU with it): a driver that cleared it before it had read
+ * everything is told again, as it would be by the next frame from a wire that does not wait.  Without it a driver that
+ * looks at its descriptors for ROK alone, as iPXE's does, would stand still for ever where its acknowledgement came
+ * after frames that it has not seen: hosts deliver posted writes much later than a PCI bus does.
  */
+static uint32_t reminder(const nic_device *device)
+{
+    return RTL8139_ISR_ROK | (rtl8139_cplus_receive(device) ? RTL8139_ISR_RXOVW : 0);
+}
+
 void rtl8139_store(nic_device *device)
 {
     walk w;
@@ -670,11 +677,11 @@ void rtl8139_store(nic_device *device)
     if (was_reset(&w))
         return;
     if (rtl8139_of(device)->fifo_frames)
-        w.causes |= RTL8139_ISR_RXOVW;
+        w.causes |= RTL8139_ISR_RXOVW | reminder(device);
     else if (device->port.inbound.frames && rtl8139_can_receive(device))
         nic_port_ready(&device->port);
     else if (device->port.inbound.frames)
-        w.causes |= rtl8139_cplus_receive(device) ? RTL8139_ISR_RXOVW : RTL8139_ISR_ROK;
+        w.causes |= reminder(device);
     if (rtl8139_of(device)->fifo_frames || device->port.inbound.frames)
         watch_ring(device);
     if (w.causes)

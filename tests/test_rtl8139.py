@@ -386,6 +386,19 @@ def test_the_ring_runs_dry_and_fills_again() -> None:
     assert rig.memory.read(RX_BUFFERS, 1000) == frame(1000, fill=1)
 
 
+def test_a_late_acknowledgement_does_not_hide_what_waits() -> None:
+    """A driver that goes by ROK alone and clears that of frames it has not seen is reminded while more wait."""
+    rig = Rig(overflow="hold").start_plus(count=4)
+    rig.arrive(*(frame(100, fill=n) for n in range(6)))
+    rig.write("ISR", 0xFFFF)
+    rig.clock.advance(10**5)
+    assert rig.read("ISR") & (ROK | RXOVW) == ROK | RXOVW
+    for n in range(4):
+        rig.put(RX_RING, n, OWN | (EOR if n == 3 else 0) | 2048, RX_BUFFERS + 2048 * n)
+    rig.write("ISR", 0xFFFF)
+    assert [rig.take(RX_RING, n)[0] & OWN for n in range(4)] == [0, 0, OWN, OWN]
+
+
 def test_the_tally_has_both_modes() -> None:
     rig = Rig().start()
     rig.send(frame(60))

@@ -210,7 +210,7 @@ CONFIGURATION = [
         Field("PBWAKEUP", 0, doc="Pre-boot wake-up", keeps=KEPT, state=STORED),
         Reserved(1),
         Field("LWPTN", 2, doc="Pattern of the LWAKE pin", keeps=KEPT, state=STORED),
-        Field("MSWFB", 3, doc="Microsoft wake-up frames", keeps=KEPT, state=STORED),
+        Reserved(3),
         Field("LWPME", 4, doc="LWAKE follows PME#", keeps=KEPT, state=STORED),
         Field("LONGWF", 5, doc="Wake-up frames of 128 bytes", keeps=KEPT, state=UNMODELLED),
         Field("ANAOFF", 6, doc="Analog part off", keeps=KEPT, state=STORED),
