@@ -14,6 +14,7 @@ static const nic_backend_ops dgram_ops = {
     .poll = datagrams_poll,
     .timeout = datagrams_timeout,
     .attach = datagrams_attach,
+    .count = datagrams_count,
     .close = datagrams_close,
 };
 

@@ -23,10 +23,12 @@ struct datagrams {
     nic_source in, out;      /* fds of their own, so that each is watched for what it is needed for */
     bool in_watched, out_known; /* on the loop's epoll set */
     bool ready;              /* the source became ready, or there is no telling */
+    bool internet;           /* `in` is IPv4 or IPv6 */
     bool keep_connected;     /* nic_dgram_config.connect */
     bool connected;
     bool from_bound;         /* the peer takes frames from our bound address only */
     bool addressed;          /* messages carry their destination */
+    uint32_t overflows;      /* datagrams that the kernel dropped for want of room, when it was last asked */
     uint32_t fruitless;      /* times in a row that the socket was ready and had nothing */
     struct sockaddr_storage to, own;
     socklen_t to_length, own_length; /* own: 0, or the address whose datagrams are ignored */
@@ -54,6 +56,7 @@ size_t datagrams_send(nic_backend *backend, const nic_frame *frames, size_t coun
 void datagrams_poll(nic_backend *backend);
 int64_t datagrams_timeout(nic_backend *backend);
 void datagrams_attach(nic_backend *backend, nic_loop *loop);
+void datagrams_count(nic_backend *backend);
 void datagrams_close(nic_backend *backend);
 
 #endif

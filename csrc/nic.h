@@ -126,6 +126,7 @@ typedef struct nic_backend_ops {
     void (*clock)(nic_backend *backend, nic_clock *clock); /* may be NULL: clock set (or NULL: taken away) */
     void (*wrapped)(nic_backend *backend);           /* may be NULL: wrappers: lower was set */
     void (*link)(nic_backend *backend, bool up);     /* may be NULL: the card's side of the link went up or down */
+    void (*count)(nic_backend *backend);             /* may be NULL: adds to the counters what the system counted */
     void (*close)(nic_backend *backend);             /* frees what the backend owns, not the struct itself */
 } nic_backend_ops;
 

@@ -389,7 +389,12 @@ void nic_backend_free(nic_backend *backend)
     free(backend);
 }
 
-nic_backend_counters *nic_backend_get_counters(nic_backend *backend) { return &backend->counters; }
+nic_backend_counters *nic_backend_get_counters(nic_backend *backend)
+{
+    if (backend->ops->count)
+        backend->ops->count(backend);
+    return &backend->counters;
+}
 
 int nic_backend_wrap(nic_backend *wrapper, nic_backend *lower)
 {

@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -308,6 +309,47 @@ def test_empty_and_overlong_datagrams_are_lost_and_counted(paths: tuple[Path, Pa
         station.wait(lambda: len(station.wire.received) == 3)
         assert station.frames() == [FRAME, bytes(16384), FRAME]
         assert wire.counters.receive_drops == 3
+        station.close()
+
+
+def test_a_frame_that_comes_when_its_socket_was_just_found_empty_is_not_lost() -> None:
+    """A Unix socket has no error queue: asked for it, it gives the next datagram."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sent = [numbered(number, 60) for number in range(5000)]
+    with Dgram(fd=ours) as wire, theirs:
+        station = Station(wire)
+        sender = threading.Thread(target=lambda: [theirs.send(frame) for frame in sent])
+        sender.start()
+        while sender.is_alive():
+            station.turn()
+        sender.join()
+        station.wait(lambda: len(station.wire.received) == len(sent) or wire.counters.errors)
+        assert station.frames() == sent
+        assert (wire.counters.send_drops, wire.counters.receive_drops, wire.counters.errors) == (0, 0, 0)
+        station.close()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_what_the_kernel_had_no_room_for_is_counted(family: int) -> None:
+    """UDP: the receive buffer of a socket that is not read for a while."""
+    host = "127.0.0.1" if family == socket.AF_INET else "::1"
+    ours, theirs = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    for end in (ours, theirs):
+        end.bind((host, 0))
+    ours.connect(theirs.getsockname())
+    theirs.connect(ours.getsockname())
+    with Dgram(fd=ours) as wire, theirs:
+        station = Station(wire)
+        for burst in (1, 2):
+            sent = [numbered(number, 60) for number in range(1000)]
+            for frame in sent:
+                theirs.send(frame)
+            station.wait(lambda burst=burst: wire.counters.received_frames + wire.counters.receive_drops >= 1000 * burst)
+            heard = station.frames()
+            assert 0 < len(heard) < 1000
+            assert heard == sent[: len(heard)]
+        assert wire.counters.received_frames + wire.counters.receive_drops == 2000
         station.close()
 
 
