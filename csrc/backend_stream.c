@@ -2,8 +2,9 @@
  * stream: frames in a byte stream, each behind its length, a u32 in network order (QEMU's netdevs stream, and socket
  * with listen= or connect=; passt).
  *
- * A batch leaves with one sendmsg, gathered from guest memory; what the kernel took of a frame but for its end is
- * kept and goes first.  What arrives is read in large pieces and delivered from where it lies.  The link is up while
+ * A batch leaves with one sendmsg: ordinary frames from a buffer that they were copied to, long ones gathered from guest
+ * memory.  (The kernel takes a hundred small pieces of cold memory one by one, and waits for each; copies of ours
+ * overlap.)  What the kernel took of a frame but for its end is kept and goes first.  What arrives is read in large pieces and delivered from where it lies.  The link is up while
  * there is a peer; a frame that the connection cut is gone, and the next connection begins with a whole one.
  */
 #define _GNU_SOURCE
@@ -29,6 +30,8 @@ enum {
     READ_BYTES = 1 << 18,
     READS = 4,           /* of one turn */
     PIECES = 1024,       /* IOV_MAX of Linux */
+    COPIED = 2048,       /* the longest frame that is copied, not gathered */
+    ROOM = 1 << 20,      /* asked of the kernel for what a Unix peer has not read; it grants what net.core allows */
 };
 static const int64_t ACCEPT_REST_NS = 100000000; /* when no descriptor is left to accept with */
 
@@ -54,6 +57,7 @@ typedef struct stream {
 
     uint32_t lengths[NIC_BATCH];
     struct iovec pieces[PIECES];
+    uint8_t copies[NIC_BATCH * (HEADER + COPIED)];
     uint8_t rest[HEADER + NIC_FRAME_MAX];
     uint8_t in[READ_BYTES];
 } stream;
@@ -114,6 +118,14 @@ static void listener_ready(nic_source *source, uint32_t events NIC_UNUSED)
 }
 
 /* ------------------------------------------------------------------ connections */
+
+/* A peer that reads while this end sends is not kept waiting for the next frames.  TCP finds its own measure. */
+static void make_room(int fd, int family)
+{
+    int room = ROOM;
+    if (family == AF_UNIX)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+}
 
 static void set_options(int fd)
 {
@@ -177,6 +189,7 @@ static void attempt(stream *self)
         self->due = monotonic_ns() + (int64_t)self->reconnect;
         return;
     }
+    make_room(self->link.fd, address->sa_family);
     self->due = INT64_MAX;
     if (!connect(self->link.fd, address, to->length))
         connected(self);
@@ -203,8 +216,11 @@ static void finish_connecting(stream *self)
 static void accept_peer(stream *self)
 {
     self->waiting = false;
-    int fd = accept4(self->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(peer);
+    int fd = accept4(self->listener.fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+        make_room(fd, peer.ss_family);
         self->link.fd = fd;
         connected(self);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -233,15 +249,33 @@ static void seek_peer(stream *self)
 
 /* ------------------------------------------------------------------ out */
 
-/* Pieces for as many frames as there is room for. */
+/* Copies a frame behind its length; returns how many bytes both are. */
+static uint32_t put_copy(uint8_t *to, const nic_frame *frame)
+{
+    memcpy(to, &(uint32_t){htonl(frame->length)}, HEADER);
+    nic_frame_copy(frame, to + HEADER, frame->length);
+    return HEADER + frame->length;
+}
+
+/* Pieces for as many frames as there is room for; copies that stand side by side are one. */
 static size_t gather(stream *self, const nic_frame *frames, size_t count, size_t *used)
 {
     size_t n = 0, piece = 0;
+    uint8_t *copy = self->copies, *joined = NULL; /* joined: where the last piece ends, if it is of copies */
     for (; n < count && n < NIC_BATCH && piece + 1 + frames[n].iovcnt <= PIECES; n++) {
+        if (frames[n].length <= COPIED) {
+            if (copy != joined)
+                self->pieces[piece++] = (struct iovec){copy, 0};
+            uint32_t size = put_copy(copy, &frames[n]);
+            self->pieces[piece - 1].iov_len += size;
+            joined = copy += size;
+            continue;
+        }
         self->lengths[n] = htonl(frames[n].length);
         self->pieces[piece++] = (struct iovec){&self->lengths[n], HEADER};
         memcpy(&self->pieces[piece], frames[n].iov, frames[n].iovcnt * sizeof(struct iovec));
         piece += frames[n].iovcnt;
+        joined = NULL;
     }
     *used = piece;
     return n;
@@ -250,10 +284,8 @@ static size_t gather(stream *self, const nic_frame *frames, size_t count, size_t
 /* The end of a frame whose first `sent` bytes, header included, are on their way. */
 static void keep_rest(stream *self, const nic_frame *frame, size_t sent)
 {
-    memcpy(self->rest, &(uint32_t){htonl(frame->length)}, HEADER);
-    nic_frame_copy(frame, self->rest + HEADER, NIC_FRAME_MAX);
     self->rest_at = (uint32_t)sent;
-    self->rest_end = HEADER + frame->length;
+    self->rest_end = put_copy(self->rest, frame);
 }
 
 /* Sends pieces; the bytes that went, 0 when there is no room or the peer hears no more. */
