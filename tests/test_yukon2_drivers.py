@@ -1,7 +1,8 @@
 """What Linux, FreeBSD and OpenBSD do to an 88E8057, access by access (docs/yukon2-facts.md, 4 and 8).
 
 A script is what the driver's functions do, in their order and widths: `W16 c50=b` writes, `R8 11b=ba` reads and must
-get that, `R32 00c` reads. Numbers are hexadecimal, offsets those of BAR 0.
+get that, `R32 00c` reads; `CW16 006=f910` and `CR16 006` are configuration cycles. Numbers are hexadecimal, offsets
+those of BAR 0 or of configuration space.
 """
 
 from __future__ import annotations
@@ -57,14 +58,15 @@ class Machine:
         """Does the accesses; returns what the last one read."""
         value = 0
         for step in filter(None, map(str.strip, re.split(r"[;\n]", script))):
-            match = re.fullmatch(r"([WR])(8|16|32) ([0-9a-f]+)(?:=([0-9a-f]+))?", step)
+            match = re.fullmatch(r"(C?)([WR])(8|16|32) ([0-9a-f]+)(?:=([0-9a-f]+))?", step)
             assert match, step
-            offset, size = int(match[3], 16), int(match[2]) // 8
-            if match[1] == "W":
-                self.nic.bars[0].write(offset, int(match[4], 16), size)
+            space = self.nic.config if match[1] else self.nic.bars[0]
+            offset, size = int(match[4], 16), int(match[3]) // 8
+            if match[2] == "W":
+                space.write(offset, int(match[5], 16), size)
                 continue
-            value = self.nic.bars[0].read(offset, size)
-            assert match[4] is None or value == int(match[4], 16), f"{step}, but it read {value:#x}"
+            value = space.read(offset, size)
+            assert match[5] is None or value == int(match[5], 16), f"{step}, but it read {value:#x}"
         return value
 
     def poll_for(self, offset: int, size: int, mask: int, limit: int) -> None:
@@ -119,24 +121,24 @@ def address_writes() -> str:
 # ------------------------------------------------------------------------------------------------- FreeBSD
 
 
-FREEBSD_FINDINGS: set[str] = set()
 FREEBSD_ATTACH = """
     W32 1c80=0; W16 004=2; R8 11b=ba; R8 11a=1; R8 119=54; R8 11e=1
-    W8 158=2; W16 004=8; W32 1d04=ffffffff; R32 1d04=0; W8 007=a6; W32 120=1; W8 11d=0
+    CR16 006=10; W8 158=2; CW16 006=f910; W16 004=8; W32 1d04=ffffffff; R32 1d04=0; W8 007=a6; W32 120=1; W8 11d=0
     R32 1c40; R32 1c84; W32 1c84=0; R32 1c88; W32 1c88=0; W32 1c94=0; W16 004=8000; R32 15c=0; W32 15c=2000
     R32 15c=2000; W32 1c40=0; W16 f10=1; W16 f10=2; W8 f04=1; W8 f04=2; W32 f00=1; W32 f00=2; W32 f00=10
     W8 158=1; W16 004=200; W32 168=1; W8 138=2; W8 138=1; W8 e08=1; W8 e18=2; W8 e18=1
-    W32 014=0; R32 014=0; W32 00c=0; R32 00c=0
+    W32 014=0; R32 014=0; W32 00c=0; R32 00c=0; CR16 0c8=2810; CW16 0c8=4810; CR16 0c8=4810
     W32 e80=1; W32 e80=2; W32 e88=10000; W32 e8c=0; W16 e84=7ff; W16 e98=a; W8 eac=10; W8 ead=10
     W32 ed0=190; W32 ec0=1e848; W32 e80=8; W8 ec8=4; W8 eb8=4; W8 ed8=4
     R8 11c=0; R8 100=52; R8 101=54; R8 102=0; R8 103=12; R8 104=34; R8 105=56
 """
 FREEBSD_INIT = """
     W32 f00=1; W32 f00=2; W32 f00=10; W16 2804=0; R8 f08=0
-    R16 2888=0; W16 2888=20; R16 2904; R16 2900; R16 2a5c; R16 2a58; W16 2888=0
+    R16 2888=0; W16 2888=20; {counters}; W16 2888=0
     W16 280c=2000; W16 2808=1000; W16 2810=ffff; W16 2814=d7c4; W16 2818=221e
     {addresses}
-    W16 2850=0; W16 2854=0; W16 2858=0; W32 c48=1; W32 c48=2; W32 c48=88; W16 280c=a000
+    W16 2850=0; W16 2854=0; W16 2858=0; W32 c48=1; W32 c48=2; W32 c48=88
+    R16 280c=2000; W16 2834=0; W16 2838=0; W16 283c=0; W16 2840=0; W16 280c=a000
     W32 c4c=18fb; W16 c50=b; W32 d48=1; W32 d48=2; W32 d48=8; W32 c48=02000000; W32 d48=02000000
     W16 c5a=60; W16 c58=80; W32 d48=40000000; W8 210=54; W8 210=2; W8 a28=1
     W32 6b4=16; W32 6b4=d28; W32 6b4=80; W16 6c0=600; W32 434=16; W32 434=d28; W32 434=80; W16 440=600
@@ -151,8 +153,20 @@ FREEBSD_STOP = """
     W32 014=0; R32 014=0; W32 00c=0; R32 00c=0; R16 2804; W16 2804=0; R16 2804=0; W32 6b4=200
 """
 FREEBSD_RESET_ALL = """
-    W8 aa8=5; W8 f0c=0; W8 210=54; W32 6b4=11; W32 6d0=1; W32 d48=1; W32 f00=4; W8 828=4
+    W8 aa8=5; W8 f0c=0; W16 2884=0; W16 2880=480; R16 2880=480; W8 210=54; W32 6b4=11; W32 6d0=1; W32 d48=1; W32 f00=4
+    W8 828=4
 """
+
+
+FREEBSD_SUSPEND = """
+    W32 00c=0; R32 00c=0; W32 014=0; R32 014=0; R32 1c40; W32 1c40=0c000000; W8 11d=77; W8 007=a9; W16 004=1
+"""
+FREEBSD_DETACH = "W32 00c=0; R32 00c=0; W32 014=0; R32 014=0; W16 004=100; W16 004=1"
+
+
+def counters_of_freebsd() -> str:
+    """Both halves of each, the high one first."""
+    return "; ".join(f"R16 {0x2904 + 8 * i:x}; R16 {0x2900 + 8 * i:x}" for i in range(44))
 
 
 def freebsd_receive_list(machine: Machine) -> None:
@@ -164,11 +178,18 @@ def freebsd_receive_list(machine: Machine) -> None:
         machine.put(RX, 3 + 2 * n, element(Opcode.PACKET, BUFFERS + 2048 * n, 0x7FE))
 
 
+def freebsd_stop(machine: Machine) -> None:
+    machine.run(FREEBSD_STOP)
+    machine.poll_for(0x6B4, 4, 0x80000200, 1000)  # "Tx BMU stop failed"
+    machine.run(FREEBSD_RESET_ALL)
+    assert machine.run("R8 846") == machine.run("R8 84a")  # "Rx BMU stop failed"
+    machine.run("W32 434=11; W32 450=1; W32 c48=1")
+
+
 def freebsd_up(machine: Machine) -> None:
-    assert machine.nic.config.read(6, 2) == 0x10
-    machine.nic.config.write(6, 0xF910, 2)
     machine.run(FREEBSD_ATTACH)
-    machine.run(FREEBSD_INIT.format(addresses=address_writes()))
+    freebsd_stop(machine)  # what msk_init_locked begins with
+    machine.run(FREEBSD_INIT.format(addresses=address_writes(), counters=counters_of_freebsd()))
     freebsd_receive_list(machine)
     machine.run("W16 464=1ff")
     machine.poll_for(0x460, 2, 0xFFF, 100)  # "prefetch unit stuck?"
@@ -207,13 +228,10 @@ def test_freebsd(machine: Machine) -> None:
     assert (sums[0], status) == (Opcode.RXCHKS, (Opcode.RXSTAT, len(IN) << 16 | 0x100, len(IN)))
     assert machine.ram[BUFFERS : BUFFERS + len(IN)] == IN
     machine.run("W32 e80=10; W32 02c=2; R32 01c=0; W32 02c=2")
-    machine.run(FREEBSD_STOP)
-    machine.poll_for(0x6B4, 4, 0x80000200, 1000)  # "Tx BMU stop failed"
-    machine.run(FREEBSD_RESET_ALL)
-    assert machine.run("R8 846") == machine.run("R8 84a")  # "Rx BMU stop failed"
-    machine.run("W32 434=11; W32 450=1; W32 c48=1")
+    freebsd_stop(machine)
     assert machine.run("R16 6e0") == machine.run("R16 460") == 0
-    assert {finding.id for finding in machine.nic.findings} == FREEBSD_FINDINGS
+    machine.run(FREEBSD_DETACH)
+    assert machine.nic.finding_counts == {}
 
 
 def test_freebsd_takes_the_first_buffer_whose_address_came_before_put(machine: Machine) -> None:
@@ -228,6 +246,9 @@ def test_freebsd_takes_the_first_buffer_whose_address_came_before_put(machine: M
     machine.arrive(IN)
     assert len(machine.by_owner()) == 2
     assert machine.ram[BUFFERS + 2048 * 254 :][: len(IN)] == IN
+    freebsd_stop(machine)
+    machine.run(FREEBSD_SUSPEND)  # it powers the PHY down with the gate to configuration space closed
+    assert machine.nic.finding_counts == {"yukon2.access.locked": 1}
 
 
 # ------------------------------------------------------------------------------------------------- OpenBSD
@@ -236,13 +257,13 @@ OPENBSD_RESET = """
     R8 11b=ba; R8 11a=1; W8 004=1; W8 004=4; W8 004=2; W8 004=8; W8 158=2; W32 1c80=0
     R32 1c84; W32 1c84=0; R32 1c88; W32 1c88=0; W32 1c94=0; R32 15c; W32 15c=2000; R32 15c=2000; R32 1c40; W32 1c40=0
     W8 11d=0; W16 f10=1; W16 f90=1; W16 f10=2; W16 f90=2; W8 158=1; W8 e68=8; W16 004=1000; W32 168=1; W8 138=2
-    W8 138=1; W32 e08=1; W8 e18=2; W8 e18=1; W8 1a0=2; {arbiter}; W8 1e0=2
+    W8 138=1; W32 e08=1; W8 e18=2; W8 e18=1; W8 1a0=2; {arbiter}; W8 1e0=2; {second}
     W32 e80=1; W32 e80=2; W16 e84=7ff; W32 e88=10000; W32 e8c=0; W16 e98=a; W8 eac=10; W8 ead=10; W32 ed0=1f4
     W32 e80=8; W8 eb8=4; W8 ec8=4; W8 ed8=4; R8 11c=0; R8 119=54; R8 11e=1; W16 006=200
 """
 OPENBSD_PORT = """
-    R8 100=52; R8 105=56; W32 f00=1; W32 f04=1; W32 f04=2; W32 f00=1a
-    R16 f08=0; R16 2888; W16 2888=20; R16 2900; W16 2888=0; W16 280c=2000; W16 2814=d7c4; W16 2818=231e
+    R8 100=52; R8 101=54; R8 102=0; R8 103=12; R8 104=34; R8 105=56; W32 f00=1; W32 f04=1; W32 f04=2; W32 f00=1a
+    R16 f08=0; R16 2888; W16 2888=20; {counters}; W16 2888=0; W16 280c=2000; W16 2814=d7c4; W16 2818=231e
     R16 108=5452; R16 10a=1200; R16 10c=5634; {addresses}; W16 280c=e000
     W16 2834=0; W16 2838=0; W16 283c=0; W16 2840=0; W16 2850=0; W16 2854=0; W16 2858=0
     W16 c4c=187b; W8 c48=2; W16 c48=88; W16 c50=b; W8 d48=2; W16 d48=8; W16 2804=1800
@@ -264,9 +285,11 @@ OPENBSD_STOP = """
 
 
 def openbsd_up(machine: Machine) -> None:
-    arbiter = "; ".join(f"W8 {base + i:x}=24" for base in (0x190, 0x1D0) for i in range(12))
-    machine.run(OPENBSD_RESET.format(arbiter=arbiter))
-    machine.run(OPENBSD_PORT.format(addresses=address_writes()))
+    first, second = ("; ".join(f"W8 {base + i:x}=24" for i in range(12)) for base in (0x190, 0x1D0))
+    machine.run(OPENBSD_RESET.format(arbiter=first, second=second))
+    counters = "; ".join(f"R16 {0x2900 + 8 * i:x}" for i in range(44))
+    machine.run(OPENBSD_PORT.format(addresses=address_writes(), counters=counters))
+    machine.taken = 0
 
 
 def test_openbsd(machine: Machine) -> None:
@@ -275,6 +298,13 @@ def test_openbsd(machine: Machine) -> None:
     machine.arrive(IN)  # GP_CTRL receives long before there is a list: the frame is lost, and nothing else
     found = [address for address in range(32) if machine_phy_answers(machine, address)]
     assert found == [0]
+    openbsd_traffic(machine)
+    openbsd_up(machine)  # its watchdog resets and initializes everything
+    openbsd_traffic(machine)
+
+
+def openbsd_traffic(machine: Machine) -> None:
+    machine.wire.sent.clear()
     machine.put(RX, 0, element(Opcode.ADDR64, 0))
     for n in range(64):
         machine.put(RX, 1 + n, element(Opcode.PACKET, BUFFERS + 0x2400 * n, 0x233C))
@@ -296,7 +326,8 @@ def test_openbsd(machine: Machine) -> None:
     machine.run("R32 01c=40000000; R32 008=40000000")
     assert machine.by_owner() == [(Opcode.RXSTAT, len(IN) << 16 | 0x100, len(IN))]
     assert machine.ram[BUFFERS : BUFFERS + len(IN)] == IN
-    machine.run("W32 e80=10; W32 02c=2")
+    machine.put(RX, 65, element(Opcode.PACKET, BUFFERS + 0x2400 * 64, 0x233C))
+    machine.run("W32 e80=10; W32 02c=2; W16 464=42")
     assert machine.lines[-1] is False
     machine.run(OPENBSD_STOP)
     machine.run("R16 6e0=0; R16 460=0")

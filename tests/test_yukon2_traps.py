@@ -14,6 +14,8 @@ from yukon2_rig import (
     SECOND,
     STAT_BMU,
     STATUS_LIST,
+    SUMS,
+    TX_BUFFERS,
     TX_LIST,
     Rig,
     close_rigs,
@@ -251,8 +253,31 @@ def test_15_what_elements_say_outlives_the_frame() -> None:
         rig.put(element(Opcode.PACKET, 0x100, 100, EOP | 0x20))
     rig.put(element(Opcode.ADDR64, 0))
     rig.send(ethernet(size=70))
+    assert rig["XA1_PREF_GET_IDX"] == 6
     tagged = ethernet(size=100)[:12] + bytes.fromhex("81002064") + ethernet(size=100)[12:]
     assert rig.take() == [tagged, tagged, ethernet(size=70)]
+
+
+def test_15_a_checksum_and_a_segment_length_are_said_once() -> None:
+    rig = Rig()
+    rig.start_transmit()
+    request = PEER + MAC + bytes.fromhex("080045000000123400004006" + "0000" + "0a0000010a000002")
+    request += bytes.fromhex("0001000200000003000000045010ffff00000000") + bytes(200)
+    for n in range(2):  # 54 bytes of headers, 200 in two frames
+        at = rig.place(request, TX_BUFFERS + 0x1000 * n)
+        before = () if n else (element(Opcode.LRGLEN, 154),)
+        rig.put(*before, element(Opcode.LARGESEND, at, len(request), EOP))
+    first, second = rig.take()[:2], rig.take()
+    assert [len(frame) for frame in first] == [154, 154]
+    assert second == []
+    rig.put(element(Opcode.TCPLISW, 34 << 16 | 50, 0, 1))
+    for size in (100, 101):
+        rig.send(ethernet(size=size), SUMS)
+    for frame in rig.take():
+        words = frame[34:] + bytes(len(frame) % 2)
+        total = sum(int.from_bytes(words[i : i + 2], "big") for i in range(0, len(words), 2))
+        clear = int.from_bytes(ethernet(size=len(frame))[50:52], "big")
+        assert (total + clear) % 0xFFFF == 0, "its own field was part of the sum"
 
 
 def test_16_reception_without_a_list_loses_frames_and_nothing_else() -> None:
