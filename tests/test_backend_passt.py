@@ -145,6 +145,8 @@ def test_mistakes(program: Path, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="backend passt needs the program /none/passt; install package passt"):
         Passt(path="/none/passt")
     with pytest.raises(BackendError, match="passt ended with status 1: Invalid MTU: bad"):
+        Passt(path=program, param=["--mtu", "bad"])
+    with pytest.raises(ConfigurationError, match="mtu=bad; expected a number from 0"):
         Passt(path=program, mtu="bad")
     with pytest.raises(ConfigurationError, match="backend passt has no option 'colour'; expected one of: path, socket"):
         Passt(path=program, colour="red")

@@ -159,7 +159,13 @@ def test_help_lists(capsys: pytest.CaptureFixture[str], arguments: list[str], ex
         (["info", "regs", "e1000", "CTRLX"], 2, "no register 'CTRLX'"),
         (["info", "e1000", "CTRL"], 2, "unexpected 'CTRL'"),
         (["launch"], 2, "launch"),
-        ([], 2, "COMMAND"),
+        ([], 2, "expected a command first: serve, run, info"),
+        (["-netdev", "help"], 2, "expected a command first, not -netdev: serve, run, info"),
+        (
+            ["serve", "-netdevs", "user"],
+            2,
+            "unrecognized arguments: -netdevs; --help after the command lists options",
+        ),
     ],
 )
 def test_errors_are_one_line(

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,17 @@ CARD = "index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:"
             ],
         ),
         (
+            "-net nic -net null -net dump,vlan=0,file=/dev/null,len=96",
+            [
+                "hub 0",
+                f" \\ hub0port0: e1000.0: {CARD}56",
+                " \\ hub0port1: null.0: index=0,type=null",
+                " \\ hub0port2: null.1: index=0,type=null",
+                "filters:",
+                "  - filter-dump.0: type=filter-dump,file=/dev/null,maxlen=96",
+            ],
+        ),
+        (
             "-netdev pair,id=a,peer=b -device e1000,netdev=a -device e1000,netdev=b",
             [f"e1000.0: {CARD}56", " \\ a: index=0,type=pair", f"e1000.1: {CARD}57", " \\ b: index=0,type=pair"],
         ),
@@ -114,6 +126,12 @@ def test_forms(line: str, lines: list[str]) -> None:
         ("-nic usr", "unknown netdev type 'usr'; expected one of: user, .*none"),
         ("-nic user,colour=red", "no option 'colour'"),
         ("-net nic,vlan=x", "vlan=x; expected a number"),
+        ("-net nic,vlan=0,vlan=1", "option vlan is given 2 times; expected once"),
+        ("-net nic,model=e1000,model=rtl8139", "option model is given 2 times"),
+        ("-net nic,mac=52:54:00:00:00:01,macaddr=52:54:00:00:00:02", "macaddr and mac are one option"),
+        ("-netdev ,id=n0", r"-netdev ,id=n0: expected TYPE\[,option=value...\]; `help` lists them"),
+        ("-device id=e0", r"-device id=e0: expected MODEL\[,option"),
+        ("-net dump,vlan=0,colour=red", "no option 'colour'"),
         ("-net usr", "unknown netdev type 'usr'"),
         ("-net user,vlan=0,colour=red", "no option 'colour'"),
         ("-object filter-dump,netdev=n0,file=x", "no netdev 'n0'"),
@@ -158,6 +176,9 @@ def test_legacy_options_reach_the_user_network(tmp_path: Path) -> None:
         ("-net help", "-net nic,model=help"),
         ("-netdev user,help", "hostfwd=<rule>"),
         ("-netdev hubport,help", "hubid=<int>"),
+        ("-net dump,help", "len=<int>"),
+        ("-net nic,help", "socket=<file>"),
+        ("-nic ?", "none         neither wire nor card"),
         ("-net user,?", "hostfwd=<rule>"),
         ("-object help", "filter-dump"),
         ("-object filter-dump,help", "maxlen="),
@@ -175,6 +196,10 @@ def test_help(capsys: pytest.CaptureFixture[str], command: str, arguments: str, 
     [
         ("serve -net nic -net user", "card e1000 needs socket=PATH"),
         ("serve -net user", "serve needs a card"),
+        ("serve -netdev usr", "unknown netdev type 'usr'; expected one of: user"),
+        ("serve -netdev user,colour=red", "netdev user has no option 'colour'; expected one of: id, net"),
+        ("serve -object filter-dump,netdev=n0", "object filter-dump needs file=<file>"),
+        ('serve -device {"driver":"e1000","sockt":"x"}', "no option 'sockt'; expected one of: netdev, socket"),
         ("serve -nic null --socket-path a --fd 3", "not allowed with"),
         ("serve e1000,socket=a -nic null,socket=b --socket-path c", "for one card without socket=; there are 0"),
         ("serve -nic null,socket=a -nic null,socket=b --socket-path c", "for one card without socket=; there are 0"),
@@ -209,6 +234,15 @@ def program(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def connected(process: subprocess.Popen[str], path: Path) -> socket.socket:
+    """A connection to the program's monitor, as soon as it listens."""
+    client = socket.socket(socket.AF_UNIX)
+    while client.connect_ex(str(path)):  # the file is there a moment before anybody listens
+        assert process.poll() is None
+        time.sleep(0.01)
+    return client
 
 
 def test_serve_several_cards_each_on_its_socket(tmp_path: Path) -> None:
@@ -256,6 +290,18 @@ def test_run_a_script_on_three_cards(tmp_path: Path) -> None:
     assert process.returncode == 3
 
 
+def test_net_dump_records_the_vlan(tmp_path: Path) -> None:
+    """QEMU's older form of filter-dump: each frame of VLAN 1 once, cut to 60 bytes, in a file of its default name."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    nets = "-net nic,vlan=0 -net nic,vlan=1 -net nic,vlan=1 -net dump,vlan=1,len=60"
+    with program(tmp_path, "run", *nets.split(), "script.py") as process:
+        assert process.communicate(timeout=30)[0].startswith("[0, 0, 1]")
+    data = (tmp_path / "qemu-vlan1.pcap").read_bytes()
+    assert data[:4] == b"\xd4\xc3\xb2\xa1"
+    assert len(data) == 24 + 16 + 60
+    assert data[-60:-54] == b"\xff" * 6
+
+
 def test_run_with_a_monitor_on_standard_input(tmp_path: Path) -> None:
     with program(tmp_path, "run", "-netdev", "null,id=n0", "-monitor", "stdio") as process:
         out, err = process.communicate("info network\nfoo\n\nquit\n", timeout=30)
@@ -268,10 +314,7 @@ def test_run_without_an_end_of_its_own_is_ended_by_a_signal(tmp_path: Path) -> N
     with program(tmp_path, "run", "-net", "null", "-net", "loopback", "-qmp", "q", "-monitor", "stdio") as process:
         assert process.stdin
         process.stdin.close()  # the end of input is not the end of the program
-        while not (tmp_path / "q").exists():
-            assert process.poll() is None
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(tmp_path / "q"))
+        with connected(process, tmp_path / "q") as client:
             assert "QMP" in json.loads(client.makefile().readline())
         process.send_signal(signal.SIGINT)
         process.wait(20)

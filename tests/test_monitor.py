@@ -151,6 +151,25 @@ def test_device_and_object_commands(monitor: Monitor, tmp_path: Path) -> None:
     assert monitor.line("info network") == before, "a card that cannot be served is none"
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("help", "device_add MODEL,id=ID,netdev=ID[,OPTION=VALUE...]  make a card"),
+        ("help object_del", "object_del ID  take a wrapper"),
+        ("netdev_add help", "Available netdev backend types:"),
+        ("netdev_add user,help", "hostfwd=<rule>"),
+        ("device_add ?", 'name "e1000"'),
+        ("device_add e1000,help", "socket=<file>"),
+        ("object_add help", "filter-dump"),
+        ("object_add rate,?", "netdev=<id>"),
+    ],
+)
+def test_help(monitor: Monitor, line: str, expected: str) -> None:
+    before = monitor.line("info network")
+    assert expected in monitor.line(line)
+    assert monitor.line("info network") == before
+
+
 def test_a_served_card_can_go_while_its_client_is_there(tmp_path: Path, started: list[Program]) -> None:
     """The client is hung up on; the socket file goes, and one of the same name can be made again."""
     path = tmp_path / "monitor"

@@ -153,6 +153,8 @@ def arguments(options: Mapping[str, Any]) -> list[str]:
         elif option in VALUES:
             if not isinstance(value, (str, int)) and option not in MANY:
                 raise ConfigurationError(f"{option}={value!r}; expected one value")
+            if option == "mtu" and not 0 <= _number(value) <= 65535:
+                raise ConfigurationError(f"mtu={value}; expected a number from 0 (none is told) to 65535")
             for part in _listed(value):
                 given += [f"--{VALUES[option] or option}", part]
         else:
@@ -163,6 +165,13 @@ def arguments(options: Mapping[str, Any]) -> list[str]:
     if options.get("ipv4") is False and options.get("ipv6") is False:
         raise ConfigurationError("ipv4=off and ipv6=off leave no network; expected at least one of them on")
     return [argument for argument in given if argument]
+
+
+def _number(value: str | int) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        return -1
 
 
 def _listed(value: str | int | Sequence[str]) -> list[str]:

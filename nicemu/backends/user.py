@@ -93,7 +93,7 @@ def _plan_ipv4(net: str, host: str, dhcpstart: str, dns: str) -> _Ipv4Plan:
     def place(option: str, text: str, default: int) -> IPv4Address:
         address = read_ipv4(option, text) if text else network[default & int(network.hostmask)]
         if address not in network or address in (network.network_address, network.broadcast_address):
-            raise ConfigurationError(f"{option}={address} is no station's address in net={network}; set {option}")
+            raise ConfigurationError(f"{option}={address} is no station's address in net={network}; expected another")
         return address
 
     start = 0x20F if network.prefixlen < 28 else 4

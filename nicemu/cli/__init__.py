@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from nicemu import hostnet
 
             return int(hostnet.main(arguments[1:]) or DONE)
+        _expect_command(arguments)
         parsed = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = parsed.command
         return command(parsed)
@@ -43,6 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, USAGE)
     except (NicemuError, OSError, ImportError) as error:
         return _fail(error, FAILED)
+
+
+def _expect_command(arguments: Sequence[str]) -> None:
+    """QEMU's options come after `serve` or `run`."""
+    first = arguments[0] if arguments else ""
+    if not first or first.lstrip("-") in [name for name, _, _ in NETWORK_OPTIONS]:
+        wrong = f", not {first}" * bool(first)
+        raise ConfigurationError(f"expected a command first{wrong}: {', '.join(COMMANDS)}; --help tells more")
 
 
 def _fail(error: Exception, status: int) -> int:
@@ -63,6 +72,8 @@ examples:
   python -m nicemu serve -device e1000,help a model's options     -netdev user,help
   python -m nicemu info regs e1000 CTRL     a register, from the table that the engine runs
 """
+
+COMMANDS = ("serve", "run", "info", "selftest", "net", "bench")
 
 #: QEMU's network options, with one dash or two; what they give is kept in order.
 NETWORK_OPTIONS = (
@@ -172,8 +183,8 @@ def _add_info(commands: Any) -> None:
     info = commands.add_parser(
         "info",
         help="what there is: models, netdevs, registers, rules",
-        description="info: models, netdevs and versions.  info MODEL: its options.  info regs MODEL [REGISTER]: its "
-        "registers.  info rules MODEL: the rules whose violation is a finding.",
+        description="info: models, netdevs, objects and versions.  info MODEL: its options.  info regs MODEL "
+        "[REGISTER]: its registers.  info rules MODEL: the rules whose violation is a finding.",
     )
     info.add_argument("what", metavar="MODEL | regs | rules", nargs="?", help="nothing: an overview")
     info.add_argument("names", metavar="NAME", nargs="*", help="the model, and for regs a register")

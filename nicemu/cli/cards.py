@@ -18,7 +18,7 @@ from nicemu.options import COMMON, Option
 if TYPE_CHECKING:
     from nicemu.hosts.vfio_user import Server
 
-__all__ = ["DEVICE_OPTIONS", "Slot", "greeting", "make_card", "serve_card"]
+__all__ = ["DEVICE_OPTIONS", "Slot", "card_options", "greeting", "make_card", "serve_card"]
 
 #: What -device, -nic and -net nic take besides the options of the model.
 DEVICE_OPTIONS = (
@@ -40,10 +40,9 @@ class Slot(NamedTuple):
     warning: str  #: of an option without effect, or nothing
 
 
-def make_card(network: Network, model: str, options: Mapping[str, Any], memory: int = 0) -> Slot:
-    """Makes a card in `network` from the keys of -device.
+def card_options(model: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of -device as `Network.device_add` and `make_card` take them.
 
-    memory: bytes of memory that it has for itself; 0: none, for its client maps its own.
     Raises ConfigurationError, naming what is valid.
     """
     found = find_class(model)
@@ -52,14 +51,24 @@ def make_card(network: Network, model: str, options: Mapping[str, Any], memory: 
     wrong = [name for name in options if name not in known]
     if wrong:
         raise ConfigurationError(f"{model} has no option {wrong[0]!r}; expected one of: {', '.join(known)}")
-    values: dict[str, Any] = {n: v if n not in own else own[n].read(v) for n, v in options.items()}
-    addr = str(values.pop("addr", ""))
+    values = {n: v if n not in own else own[n].read(v) for n, v in options.items()}
+    addr = str(values.get("addr", ""))
     if addr and not re.fullmatch(r"(0x)?[0-9a-fA-F]{1,2}(\.[0-7])?", addr):
         raise ConfigurationError(f"addr={addr} is no PCI slot; expected one like 3 or 0x1f.2")
+    if "socket" in values and "fd" in values:
+        raise ConfigurationError(f"socket={values['socket']} and fd={values['fd']}: expected one of them")
+    return values
+
+
+def make_card(network: Network, model: str, options: Mapping[str, Any], memory: int = 0) -> Slot:
+    """Makes a card in `network` from the keys of -device.
+
+    memory: bytes of memory that it has for itself; 0: none, for its client maps its own.
+    Raises ConfigurationError, naming what is valid.
+    """
+    values = card_options(model, options)
+    addr, socket, fd = str(values.pop("addr", "")), str(values.pop("socket", "")), values.pop("fd", None)
     warning = f"vectors= has no effect: {model} has no MSI-X" if values.pop("vectors", None) else ""
-    socket, fd = str(values.pop("socket", "")), values.pop("fd", None)
-    if socket and fd is not None:
-        raise ConfigurationError(f"socket={socket} and fd={fd}: expected one of them")
     more = {"memory": GuestMemory(memory)} if memory else {}
     return Slot(network.device_add(model, values, **more), socket, fd, addr, warning)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nicemu import __version__
-from nicemu.cli.lists import print_model_options, print_models, print_netdevs
+from nicemu.cli.lists import model_options, models_list, netdevs_list, objects_list
 from nicemu.cli.status import DONE
 from nicemu.errors import BackendError, ConfigurationError
 
@@ -30,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     elif names:
         raise ConfigurationError(f"unexpected {names[0]!r}; expected info MODEL, info regs MODEL or info rules MODEL")
     else:
-        print_model_options(what)
+        lists = {"models": models_list, "netdevs": netdevs_list, "objects": objects_list}
+        print(lists[what]() if what in lists else model_options(what))
     return DONE
 
 
@@ -39,10 +40,8 @@ def _print_overview() -> None:
 
     from nicemu.backends.user import library_version
 
-    print(f"nicemu {__version__}, Python {platform.python_version()}\n\nModels:")
-    print_models()
-    print()
-    print_netdevs()
+    print(f"nicemu {__version__}, Python {platform.python_version()}\n\nModels:\n{models_list()}")
+    print(f"\n{netdevs_list()}\n\n{objects_list()}")
     try:
         found = f"libslirp {library_version()}"
     except BackendError as error:

@@ -15,4 +15,5 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Tells what is wrong in one line."""
-        raise ConfigurationError(message)
+        more = "; --help after the command lists options" if message.startswith("unrecognized") else ""
+        raise ConfigurationError(message + more)

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nicemu.cli.cards import Slot, make_card
+from nicemu import backends
+from nicemu.backends.base import Kind
+from nicemu.cli.cards import Slot, card_options, make_card
 from nicemu.errors import ConfigurationError
 from nicemu.network import Network, netdev_types
 from nicemu.options import HELP_WORDS, parse
 
-__all__ = ["Given", "Plan", "split"]
+__all__ = ["KEYS", "Given", "Plan", "split"]
 
 Values = dict[str, list[str]]
 
@@ -38,22 +40,42 @@ class Parts(NamedTuple):
     values: Values
     help: bool
 
+    @property
+    def model(self) -> str | None:
+        """The value of `model`, if it was given."""
+        return self.values.get("model", [None])[0]
 
-def split(given: Given, key: str) -> Parts:
+
+#: The key that stands for the first word, by option; those of -nic and -net may have neither.
+KEYS = {"netdev": "type", "net": "type", "nic": "type", "object": "qom-type", "device": "driver"}
+
+
+def split(given: Given) -> Parts:
     """The parts of an option list in any of QEMU's forms: `user,id=n0`, `type=user,id=n0`, `{"type": "user", ...}`."""
+    key = KEYS[given.option]
     if given.text.startswith("{"):
         values = _from_json(given)
         return Parts("".join(values.pop(key, [])), values, False)
     options = parse(given.text)
     values = {name: list(listed) for name, listed in options.values.items()}
     name, equals, value = options.word.partition("=")
-    asks = options.help
     if equals:
         values.setdefault(name, []).insert(0, value)
-    word = "".join(values.pop(key, [])[:1]) if equals else options.word
+    word = _one(values, key) if equals else options.word
     if any(values.get(name, [""])[0] in HELP_WORDS for name in ("model", "driver")) or word in HELP_WORDS:
         return Parts("" if word in HELP_WORDS else word, values, True)
-    return Parts(word, values, asks)
+    if not word and not options.help and given.option in ("netdev", "object", "device"):
+        what = "MODEL" if given.option == "device" else "TYPE"
+        raise ConfigurationError(f"-{given.option} {given.text}: expected {what}[,option=value...]; `help` lists them")
+    return Parts(word, values, options.help)
+
+
+def _one(values: Values, name: str, default: str = "") -> str:
+    """Takes the value of a key that is given once at most."""
+    found = values.pop(name, [default])
+    if len(found) > 1:
+        raise ConfigurationError(f"option {name} is given {len(found)} times; expected once")
+    return found[0]
 
 
 def _from_json(given: Given) -> Values:
@@ -112,7 +134,7 @@ class Plan:
     # ------------------------------------------------------------------ reading
 
     def _read_netdev(self, given: Given) -> None:
-        kind, values, _ = split(given, "type")
+        kind, values, _ = split(given)
         entry = Entry(kind, values)
         self._name(entry)
         (self.joints if kind == "hubport" else self.netdevs).append(entry)
@@ -125,16 +147,16 @@ class Plan:
         return entry.name
 
     def _read_object(self, given: Given) -> None:
-        kind, values, _ = split(given, "qom-type")
+        kind, values, _ = split(given)
         self.objects.append(Entry(kind, values))
 
     def _read_device(self, given: Given) -> None:
-        model, values, _ = split(given, "driver")
+        model, values, _ = split(given)
         self.devices.append(Entry(model, values))
 
     def _read_nic(self, given: Given) -> None:
         """-nic: a netdev and its card in one."""
-        kind, values, _ = split(given, "type")
+        kind, values, _ = split(given)
         if kind == "none":
             return
         card = self._card(values)
@@ -152,31 +174,39 @@ class Plan:
 
     def _card(self, values: Values) -> Entry:
         """A card from the keys of -nic and -net nic."""
-        card = Entry("".join(values.pop("model", [DEFAULT_MODEL])), values)
+        card = Entry(_one(values, "model", DEFAULT_MODEL), values)
         for old, new in (("macaddr", "mac"), ("name", "id")):
+            if old in values and new in values:
+                raise ConfigurationError(f"{old} and {new} are one option; expected one of them")
             if old in values:
                 values[new] = values.pop(old)
         return card
 
     def _read_net(self, given: Given) -> None:
         """-net nic and -net TYPE: ports of a numbered VLAN, which is a hub."""
-        kind, values, _ = split(given, "type")
+        kind, values, _ = split(given)
         if kind == "none":
             return
-        vlan = "".join(values.pop("vlan", ["0"]))
+        vlan = _one(values, "vlan", "0")
         if not vlan.isdecimal():
-            raise ConfigurationError(f"vlan={vlan}; expected a number")
+            raise ConfigurationError(f"vlan={vlan}; expected a number from 0 on")
         if kind == "nic":
             card = self._card(values)
             if "netdev" not in values:
                 values["netdev"] = [self._port(vlan)]
             self.devices.append(card)
             return
-        wire = Entry(kind, values)
         if "name" in values:
             values["id"] = values.pop("name")
+        dumped = {new: values.pop(old) for old, new in (("file", "file"), ("len", "maxlen")) if old in values}
+        if kind != "dump":
+            values |= dumped
+        wire = Entry("null" if kind == "dump" else kind, values)
         self.netdevs.append(wire)
         self._port(vlan, self._name(wire))
+        if kind == "dump":
+            dumped.setdefault("file", [f"qemu-vlan{vlan}.pcap"])
+            self.objects.append(Entry("filter-dump", dumped | {"netdev": [wire.name]}))
 
     def _port(self, vlan: str, netdev: str = "") -> str:
         number = self._ports[vlan] = self._ports.get(vlan, -1) + 1
@@ -198,7 +228,7 @@ class Plan:
 
     def add_card(self, text: str, socket: str | None, fd: int | None) -> None:
         """`serve MODEL`: a card at the first netdev that none has, or at a user network of its own."""
-        model, values, _ = split(Given("device", text), "driver")
+        model, values, _ = split(Given("device", text))
         used = {"".join(card.values.get("netdev", [])) for card in self.devices}
         used |= {"".join(joint.values.get("netdev", [])) for joint in self.joints}
         if "netdev" not in values:
@@ -222,7 +252,24 @@ class Plan:
             )
         free[0].values["socket" if socket is not None else "fd"] = [str(fd if socket is None else socket)]
 
-    # ------------------------------------------------------------------ making
+    # ------------------------------------------------------------------ checking and making
+
+    def check(self) -> None:
+        """Reads every name and value before anything is made; ConfigurationError, naming what is valid."""
+        self._check_kinds("netdev", netdev_types(), [*self.netdevs, *self.joints])
+        self._check_kinds("object", backends.wrappers(), self.objects)
+        for card in self.devices:
+            card_options(card.kind, card.values)
+
+    def _check_kinds(self, what: str, kinds: Sequence[Kind], entries: Sequence[Entry]) -> None:
+        known = {kind.name: kind for kind in kinds}
+        for entry in entries:
+            if entry.kind not in known:
+                word = "netdev type" if what == "netdev" else what
+                raise ConfigurationError(f"unknown {word} {entry.kind!r}; expected one of: {', '.join(known)}")
+            target = () if what == "netdev" else ("netdev",)
+            asked = {name: value for name, value in entry.values.items() if name not in target}
+            backends.registry.keywords(what, known[entry.kind], asked)
 
     def make(self, network: Network, memory: int = 0) -> list[Slot]:
         """Makes everything in `network`; returns the cards.

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from nicemu.cli.cards import Slot, greeting, serve_card
-from nicemu.cli.lists import print_asked
+from nicemu.cli.lists import asked
 from nicemu.cli.plan import Given, Plan
 from nicemu.cli.status import DONE
 from nicemu.cli.stopper import Stopper
@@ -35,6 +35,7 @@ def serve(arguments: argparse.Namespace) -> int:
         plan.add_card(arguments.model, arguments.socket_path, arguments.fd)
     else:
         plan.place(arguments.socket_path, arguments.fd)
+    plan.check()
     if not plan.devices:
         raise ConfigurationError("serve needs a card; expected MODEL, -device, -nic or -net nic")
     for card in plan.devices:
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if _helped(arguments):
         return DONE
     plan = Plan(arguments.given)
+    plan.check()
     if not plan.netdevs and not plan.devices and not plan.joints:
         raise ConfigurationError("run needs something to run; expected -netdev, -net, -nic or -device")
     with ExitStack() as stack:
@@ -59,7 +61,10 @@ def _helped(arguments: argparse.Namespace) -> bool:
     given = list(arguments.given)
     if getattr(arguments, "model", None) is not None:
         given.insert(0, Given("device", arguments.model))
-    return print_asked(given)
+    answer = asked(given)
+    if answer:
+        print(answer)
+    return bool(answer)
 
 
 def _live(arguments: argparse.Namespace, plan: Plan, stack: ExitStack) -> int:

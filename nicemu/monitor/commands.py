@@ -33,7 +33,7 @@ class Parameter(NamedTuple):
     optional: bool = False
 
     def __str__(self) -> str:
-        forms = {"switch": "on|off", "options": f"{self.name.upper()}[,OPTION=VALUE...]"}
+        forms = {"switch": "on|off", "options": f"{self.name}[,OPTION=VALUE...]"}
         form = forms.get(self.kind, self.name.upper())
         return f"[{form}]" if self.optional else form
 
@@ -90,9 +90,9 @@ class Monitor:
     def _orders(self) -> list[Command]:
         one, name, file = Parameter("name", optional=True), Parameter("name"), Parameter("file")
         link = (one, Parameter("up", "switch"))
-        made = (Parameter("type,id=id", "options"),)
-        wrapped = (Parameter("type,id=id,netdev=id", "options"),)
-        card = (Parameter("model,id=id,netdev=id", "options"),)
+        made = (Parameter("TYPE,id=ID", "options"),)
+        wrapped = (Parameter("TYPE,id=ID,netdev=ID", "options"),)
+        card = (Parameter("MODEL,id=ID,netdev=ID", "options"),)
         gone = (Parameter("id"),)
         rule = (Parameter("id", optional=True), Parameter("rule"))
         return [
@@ -120,8 +120,8 @@ class Monitor:
         """
         words = text.split()
         command = self._find(words)
-        arguments = self._arguments(command, words[len(command.line.split()) :])
-        return command.text(command.run(**arguments))
+        given = words[len(command.line.split()) :]
+        return _help_of(command, given) or command.text(command.run(**self._arguments(command, given)))
 
     def _find(self, words: Sequence[str]) -> Command:
         for command in self.commands:
@@ -333,23 +333,26 @@ class Monitor:
 # ------------------------------------------------------------------------------------------------- parts of commands
 
 
-#: By the names in JSON: the key that stands for the first word, and the option of the command line that has help.
-OPTION_LISTS = {
-    "netdev_add": ("type", "netdev"),
-    "device_add": ("driver", "device"),
-    "object-add": ("qom-type", "object"),
-}
+#: The option of the command line that says the same, by name in JSON.
+OPTION_LISTS = {"netdev_add": "netdev", "device_add": "device", "object-add": "object"}
 
 
 def _split(command: Command, text: str) -> dict[str, Any]:
     """The type and the options of an option list."""
     from nicemu.cli.plan import Given, split
 
-    key, option = OPTION_LISTS[command.name]
-    parts = split(Given(command.line, text), key)
-    if parts.help:
-        raise ConfigurationError(f"`help` is for the command line: -{option} help")
+    parts = split(Given(OPTION_LISTS[command.name], text))
     return {"kind": parts.word, "options": parts.values}
+
+
+def _help_of(command: Command, words: Sequence[str]) -> str:
+    """`netdev_add help`, `netdev_add user,help`: what the command line answers."""
+    if command.name not in OPTION_LISTS or len(words) != 1 or words[0].startswith("{"):
+        return ""
+    from nicemu.cli.lists import asked
+    from nicemu.cli.plan import Given
+
+    return asked([Given(OPTION_LISTS[command.name], words[0])])
 
 
 def _options(command: Command, given: dict[str, Any]) -> dict[str, Any]:
