@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ class Decoded:
     writes: tuple[tuple[int, int, int, int], ...]
     registers: dict[str, str]
     words: tuple[str, ...]
+    options: dict[str, str] = field(default_factory=dict)
 
 
 CARDS = [
@@ -93,12 +94,19 @@ CARDS = [
             r"Sync Transmit Queue 1 \(disabled\)",
         ),
     ),
+    Decoded(
+        "yukon2",
+        ((0, 0x00C, 0xC000001D, 4),),
+        {"Interrupt Mask": "B0_IMSK"},
+        (r"(?m)^00: ab 11 64 43 ", r"Chip Id +0xB4 Yukon-2 EC Ultra \(rev 3\)"),
+        {"chip": "88e8056"},
+    ),
 ]
 
 
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.model)
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: "-".join((card.model, *card.options.values())))
 def test_ethtool_decodes(card: Decoded, tmp_path: Path) -> None:
-    with nicemu.create(card.model, backend=nicemu.backends.Null()) as nic:
+    with nicemu.create(card.model, backend=nicemu.backends.Null(), **card.options) as nic:
         for bar, offset, value, size in card.writes:
             nic.bars[bar].write(offset, value, size)
         before = nic.save()

@@ -25,6 +25,7 @@ from yukon2_rig import (
 import nicemu
 from nicemu.devices.yukon2_descriptors import OWNER, Opcode, element
 from nicemu.drivers.yukon2 import _hash
+from nicemu.errors import ConfigurationError, SnapshotError
 
 __all__ = ["close_rigs"]
 
@@ -320,6 +321,22 @@ def test_18_and_19_one_link_and_an_address() -> None:
     for i, byte in enumerate(BROADCAST):
         bar.write(0x100 + i, byte, 1)
     assert bar.read(0x100, 4) == 0xFFFFFFFF
+
+
+def test_18_another_part_under_its_own_ids() -> None:
+    rig = Rig(chip="88e8056")
+    assert [rig.nic.bars[0].read(offset, 1) for offset in (0x11A, 0x11B, 0x11E)] == [0x31, 0xB4, 0x01]
+    assert rig.nic.config.read(0, 4) == 0x436411AB
+    assert b"88E8056" in rig.nic.vpd.contents
+    rig.start_transmit()
+    rig.start_receive()
+    rig.send(ethernet())
+    rig.arrive(FRAME)
+    assert [opcode for opcode, _, _ in rig.status()] == [Opcode.TXINDEXLE, Opcode.RXSTAT]
+    with nicemu.create("yukon2") as other, pytest.raises(SnapshotError, match="yukon2-88e8056"):
+        other.load(rig.nic.save())
+    with pytest.raises(ConfigurationError, match="expected one of 88e8057, 88e8056"):
+        nicemu.create("yukon2", chip="88e8050")
 
 
 def test_20_the_software_interrupt() -> None:

@@ -28,12 +28,12 @@ STATISTICS = (
 )  # fmt: skip
 
 
-def judge_vpd(text: str) -> list[str]:
+def judge_vpd(text: str, part: str = "88E8057") -> list[str]:
     """1024 bytes with the product's name, the station address as serial number, and a checksum of 0 (PCI I.3)."""
     content = bytes.fromhex("".join(re.findall(r"^0x\w+:\s+([0-9a-f ]+)$", text, re.MULTILINE)))
     end = content.find(b"RV\x01") + 4
     complaints = [] if len(content) == 1024 else [f"{len(content)} bytes in place of 1024"]
-    if b"88E8057" not in content:
+    if part.encode() not in content:
         complaints.append("the product has no name")
     if b"SN\x0c" + MAC.replace(":", "").encode() not in content:
         complaints.append("the serial number is not the station address")

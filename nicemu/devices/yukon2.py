@@ -120,30 +120,34 @@ def _serial_number(offset: int) -> Capability:
     return Capability(0x0003, offset, 12, registers)
 
 
-FUNCTION = Function(
-    vendor_id=0x11AB,
-    device_id=0x4380,
-    revision=0x10,
-    subsystem_vendor_id=0x11AB,
-    subsystem_id=0x4380,
-    bars={0: Bar(16 << 10, wide=True), 2: Bar(256, io=True)},
-    capabilities=(
-        power_management(0x48, pmc=0xFE03, data=True),
-        _vpd(0x50),
-        msi(0x5C),
-        pci_express(0xC0, capabilities=0x0011, device=0x00000000, link=0x00011C11, link_status=0x1011),
-    ),
-    registers=VENDOR_REGISTERS,
-    extended=(_errors(0x100), _serial_number(0x130)),
-)
+def _function(device_id: int, express: int) -> Function:
+    """Configuration space of a part; `express` is where it has the PCI Express capability."""
+    return Function(
+        vendor_id=0x11AB,
+        device_id=device_id,
+        revision=0x10,
+        subsystem_vendor_id=0x11AB,
+        subsystem_id=device_id,
+        bars={0: Bar(16 << 10, wide=True), 2: Bar(256, io=True)},
+        capabilities=(
+            power_management(0x48, pmc=0xFE03, data=True),
+            _vpd(0x50),
+            msi(0x5C),
+            pci_express(express, capabilities=0x0011, device=0x00000000, link=0x00011C11, link_status=0x1011),
+        ),
+        registers=VENDOR_REGISTERS,
+        extended=(_errors(0x100), _serial_number(0x130)),
+    )
+
 
 # ------------------------------------------------------------------------------------------------- VPD
 
 
-def vpd_image(mac: bytes) -> bytes:
+def vpd_image(part: str, mac: bytes) -> bytes:
     """A product's VPD: its name, part and serial number, with the checksum (PCI I.3)."""
-    name = b"Marvell Yukon 88E8057 Gigabit Ethernet Controller"
-    entries = ((b"PN", b"Yukon 88E8057"), (b"EC", b"Rev. 1.0"), (b"MN", b"Marvell"), (b"SN", mac.hex().encode()))
+    name = f"Marvell Yukon {part} Gigabit Ethernet Controller".encode()
+    number = f"Yukon {part}".encode()
+    entries = ((b"PN", number), (b"EC", b"Rev. 1.0"), (b"MN", b"Marvell"), (b"SN", mac.hex().encode()))
     read_only = b"".join(key + bytes([len(text)]) + text for key, text in entries)
     head = b"\x82" + len(name).to_bytes(2, "little") + name
     length = len(read_only) + 4
@@ -190,8 +194,9 @@ class Vpd:
 
 
 class Yukon2(Nic):
-    """Marvell 88E8057.
+    """Marvell 88E8057, or a part like it.
 
+    chip:    the part: `88e8057` (Yukon Ultra 2) or `88e8056` (Yukon EC Ultra).
     vpd:     a file of 1024 bytes that is the card's vital product data: made if it is missing, kept in step.
     on_wake: called with the bits of WOL_CTRL_STAT when a frame or the link wakes the system.
     """
@@ -202,12 +207,28 @@ class Yukon2(Nic):
     CARD = "yukon2"
     TABLES = TABLES
     BARS: ClassVar[Mapping[int, str]] = {0: "mmio", 2: "io"}
-    FUNCTION = FUNCTION
+    FUNCTION = _function(0x4380, 0xC0)
     RULES = RULES
-    OPTIONS = (Option("vpd", "file", "1024 bytes of vital product data, made if missing and kept in step"),)
+    OPTIONS = (
+        Option("chip", "str", "88e8057, or 88e8056: Yukon EC Ultra", "88e8057"),
+        Option("vpd", "file", "1024 bytes of vital product data, made if missing and kept in step"),
+    )
+    PART: ClassVar[str] = "88E8057"
+
+    def __new__(cls, *, chip: str = "88e8057", **options: Any) -> Yukon2:
+        """The part's own class."""
+        parts = {one.PART.lower(): one for one in (Yukon2, YukonECUltra)}
+        if chip not in parts:
+            raise ConfigurationError(f"chip={chip!r}; expected one of {', '.join(parts)}")
+        return super().__new__(parts[chip])
 
     def __init__(
-        self, *, vpd: str | Path | None = None, on_wake: Callable[[int], None] | None = None, **options: Any
+        self,
+        *,
+        chip: str = "88e8057",
+        vpd: str | Path | None = None,
+        on_wake: Callable[[int], None] | None = None,
+        **options: Any,
     ) -> None:
         self._vpd_file = Path(vpd) if vpd else None
         self.on_wake = on_wake
@@ -322,9 +343,9 @@ class Yukon2(Nic):
 
     def _vpd_contents(self) -> bytes:
         if not self._vpd_file:
-            return vpd_image(self.mac)
+            return vpd_image(self.PART, self.mac)
         if not self._vpd_file.exists():
-            self._vpd_file.write_bytes(vpd_image(self.mac))
+            self._vpd_file.write_bytes(vpd_image(self.PART, self.mac))
         data = self._vpd_file.read_bytes()
         if len(data) != VPD_SIZE:
             raise ConfigurationError(f"vpd={self._vpd_file}: {len(data)} bytes; expected {VPD_SIZE}")
@@ -412,3 +433,16 @@ class Yukon2(Nic):
                 value = int(self.cells[self._config[other.name] + (offset - other.offset) // other.stride])
                 found |= (value & other.mask("read")) << 8 * (offset - behind)
         return found & 0xFFFFFFFF
+
+
+# ------------------------------------------------------------------------------------------------- the 88E8056
+
+
+class YukonECUltra(Yukon2):
+    """Marvell 88E8056: the same list elements under another chip id (1.4)."""
+
+    MODEL = "yukon2-88e8056"
+    DESCRIPTION = "Marvell 88E8056 (Yukon EC Ultra) Gigabit Ethernet"
+    TABLES = (TABLES[0].with_resets({"B2_CHIP_ID": 0xB4, "B2_MAC_CFG": 0x31}), *TABLES[1:])
+    FUNCTION = _function(0x4364, 0xE0)
+    PART = "88E8056"
