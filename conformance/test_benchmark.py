@@ -23,7 +23,7 @@ pytestmark = pytest.mark.alone
     ("name", "workload"),
     [
         (name, workload)
-        for name, kinds in (("e1000", ("TX", "RX", "TSO")), ("rtl8139", ("TX",)))
+        for name, kinds in (("e1000", ("TX", "RX", "TSO")), ("rtl8139", ("TX",)), ("pcnet", ("TX", "loopback")))
         for workload in workloads(name)
         if workload.name.startswith(kinds) and not isinstance(workload.counter, Port)
     ],

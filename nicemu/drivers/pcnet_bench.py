@@ -19,6 +19,7 @@ LAYOUT = LAYOUTS[2]
 RDP, RAP, BDP = 0x10, 0x14, 0x1C  #: ports of DWIO mode
 INIT, STRT, STOP, TDMD, IDON = 1, 2, 4, 8, 0x100
 LOOPS = 0x44  #: CSR15.INTL and LOOP
+UNPOLLED = 0x1115  #: CSR4: TXDPOLL, so that a ring put back waits for its doorbell; no cause interrupts
 DESTINATION = bytes.fromhex("525400123456")  #: the card's own address, as both sides are given it
 OWN_BYTE = 7  #: of a descriptor: the highest bit is OWN
 
@@ -49,6 +50,7 @@ def setup(mode: int, size: int) -> tuple[Step, ...]:
     return (
         Write(0, RDP, 0),
         *csr(0, STOP),
+        *csr(4, UNPOLLED),
         Write(0, RAP, 20),
         Write(0, BDP, LAYOUT.style),
         Store(BLOCK, block),
@@ -80,10 +82,9 @@ def transmit(size: int) -> Workload:
 
 
 def receive(size: int) -> Workload:
-    """Frames from the wire."""
+    """Frames from the wire: ours alone, for QEMU's model works the FCS out byte by byte of looped frames only."""
     arrivals = (Arrive(FRAMES, frame(size)),)
-    instead = loop(size), transmit(size)
-    return Workload(f"RX {size}", FRAMES, setup(0, size), EMPTY, arrivals, FENCE, RECEIVED, instead)
+    return Workload(f"RX {size}", FRAMES, setup(0, size), EMPTY, arrivals, FENCE, RECEIVED)
 
 
 def loop(size: int) -> Workload:
