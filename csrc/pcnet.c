@@ -27,6 +27,49 @@ bool pcnet_dma_write(nic_device *device, uint32_t address, const void *buffer, u
            (part == length || nic_dma_write(device, 0, (const uint8_t *)buffer + part, length - part));
 }
 
+/* Byte `i` of a buffer is at (address + i) ^ 3 (CSR3, BSWP). */
+enum { SWAPPED_AT_ONCE = 1024 };
+
+/* How much goes in one DMA: double words, or a byte where there is no whole one. */
+static uint32_t swapped_part(uint32_t address, uint32_t length)
+{
+    if (address & 3 || length < 4)
+        return 1;
+    return length < SWAPPED_AT_ONCE ? length & ~3u : SWAPPED_AT_ONCE;
+}
+
+static void swap_words(uint8_t *to, const uint8_t *from, uint32_t length)
+{
+    for (uint32_t i = 0; i < length; i++)
+        to[i] = from[i ^ 3];
+}
+
+bool pcnet_read_swapped(nic_device *device, uint32_t address, uint8_t *buffer, uint32_t length)
+{
+    uint8_t words[SWAPPED_AT_ONCE];
+    for (uint32_t part; length; address += part, buffer += part, length -= part) {
+        part = swapped_part(address, length);
+        if (part == 1 ? !nic_dma_read(device, address ^ 3, buffer, 1) : !nic_dma_read(device, address, words, part))
+            return false;
+        if (part > 1)
+            swap_words(buffer, words, part);
+    }
+    return true;
+}
+
+bool pcnet_write_swapped(nic_device *device, uint32_t address, const uint8_t *buffer, uint32_t length)
+{
+    uint8_t words[SWAPPED_AT_ONCE];
+    for (uint32_t part; length; address += part, buffer += part, length -= part) {
+        part = swapped_part(address, length);
+        if (part > 1)
+            swap_words(words, buffer, part);
+        if (part == 1 ? !nic_dma_write(device, address ^ 3, buffer, 1) : !nic_dma_write(device, address, words, part))
+            return false;
+    }
+    return true;
+}
+
 /* ------------------------------------------------------------------ rings (Descriptor Rings) */
 
 void pcnet_load_ring(nic_device *device, pcnet_ring *ring, bool transmit)
@@ -461,8 +504,11 @@ static void write_csr7(nic_device *device, const nic_row *row NIC_UNUSED, const 
         nic_port_ready(&device->port);
 }
 
-static void write_length(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+static void write_length(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
+    enum { NEGATIVE = 0x8000 };
+    if (!(access->value & NEGATIVE))
+        nic_find(device, PCNET_FIND_RING_LENGTH_SIGN, access->value, 0);
     pcnet_of(device)->initialized = true; /* ring bases and lengths by CSRs (Alternate Method for Initialization) */
 }
 
@@ -501,6 +547,41 @@ static void write_bcr20(nic_device *device, const nic_row *row NIC_UNUSED, const
     device->cells[PCNET_BCR20] = value;
 }
 
+/* The word of the pattern match RAM that BCR45 names; NULL while it is in use. */
+static uint8_t *pattern_word(nic_device *device)
+{
+    uint32_t bcr45 = pcnet_reg(device, PCNET_BCR45);
+    if (bcr45 & PCNET_BCR45_PMAT_MODE)
+        return NULL;
+    return pcnet_of(device)->patterns + (bcr45 & (PCNET_PATTERN_WORDS - 1)) * PCNET_PATTERN_BYTES;
+}
+
+static uint32_t read_bcr45(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+{
+    enum { BYTE_0 = 0xff00 };
+    uint32_t value = pcnet_reg(device, PCNET_BCR45) & ~(uint32_t)BYTE_0;
+    const uint8_t *word = pattern_word(device);
+    return word ? value | (uint32_t)word[0] << 8 : value;
+}
+
+static uint32_t read_pattern(nic_device *device, const nic_row *row, const nic_access *access NIC_UNUSED)
+{
+    const uint8_t *word = pattern_word(device);
+    uint32_t at = row->cell == PCNET_BCR46 ? 1 : 3;
+    return word ? word[at] | (uint32_t)word[at + 1] << 8 : 0;
+}
+
+/* BCR45, BCR46, then this one: five bytes are stored at once. */
+static void write_bcr47(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+{
+    uint8_t *word = pattern_word(device);
+    if (!word)
+        return;
+    const uint32_t cells[] = {PCNET_BCR45, PCNET_BCR46, PCNET_BCR47};
+    for (uint32_t i = 0; i < PCNET_PATTERN_BYTES; i++)
+        word[i] = (uint8_t)(pcnet_reg(device, cells[(i + 1) / 2]) >> (i % 2 ? 0 : 8));
+}
+
 static void write_bcr31(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
 {
     if (!pcnet_reg(device, PCNET_BCR31))
@@ -530,6 +611,9 @@ static const nic_hook hooks[] = {
     {"bcr", "BCR48", read_led, NULL},
     {"bcr", "BCR20", NULL, write_bcr20},
     {"bcr", "BCR31", NULL, write_bcr31},
+    {"bcr", "BCR45", read_bcr45, NULL},
+    {"bcr", "BCR46", read_pattern, NULL},
+    {"bcr", "BCR47", read_pattern, write_bcr47},
     {NULL, NULL, NULL, NULL},
 };
 
@@ -582,8 +666,11 @@ static void reset(nic_device *device, int kind)
     card->init_owed = card->initializing = card->start_owed = card->suspending = false;
     card->dropping = card->under_way = false;
     card->runts = card->collisions = 0;
-    if (kind == NIC_RESET_POWER)
+    if (kind == NIC_RESET_POWER) {
         card->initialized = false;
+        for (uint32_t i = 0; i < sizeof(card->patterns); i++) /* undefined */
+            card->patterns[i] = (uint8_t)nic_random(device);
+    }
     select_mode(device);
 }
 
@@ -597,6 +684,7 @@ static const nic_state_field state[] = {
     NIC_STATE(pcnet, under_way),
     NIC_STATE(pcnet, runts),
     NIC_STATE(pcnet, collisions),
+    NIC_STATE_ARRAY(pcnet, patterns),
     NIC_STATE_ARRAY(pcnet, disturb),
     {NULL, 0, 0, 0, false},
 };

@@ -75,6 +75,10 @@ static inline void *pcnet_dma_map(nic_device *device, uint32_t address, uint64_t
     return address + length > 1ull << 32 ? NULL : nic_dma_map(device, address, length, write);
 }
 
+/* The same for buffers where CSR3.BSWP is set: the bytes of each double word on the bus change places. */
+bool pcnet_read_swapped(nic_device *device, uint32_t address, uint8_t *buffer, uint32_t length);
+bool pcnet_write_swapped(nic_device *device, uint32_t address, const uint8_t *buffer, uint32_t length);
+
 void pcnet_load_ring(nic_device *device, pcnet_ring *ring, bool transmit);
 /* Stores where the chip stands, and shows it in the CSRs that tell of it. */
 void pcnet_save_ring(nic_device *device, const pcnet_ring *ring, bool transmit);
@@ -86,6 +90,7 @@ void pcnet_write_back(nic_device *device, const pcnet_ring *ring, uint32_t index
 
 /* ------------------------------------------------------------------ private state */
 
+enum { PCNET_PATTERN_WORDS = 64, PCNET_PATTERN_BYTES = 5 };
 enum { PCNET_PIECES = NIC_FRAME_IOV, PCNET_POOL = 8 * NIC_BATCH };
 
 typedef struct pcnet_sent { /* a frame of the batch */
@@ -119,6 +124,7 @@ typedef struct pcnet {
     bool link, full_duplex, phy_loopback;
     uint32_t megabits;
     uint8_t runts, collisions; /* since the last frame that was stored: RPC and RCC */
+    uint8_t patterns[PCNET_PATTERN_WORDS * PCNET_PATTERN_BYTES]; /* the pattern match RAM (BCR45 to BCR47) */
     uint32_t disturb[PCNET_DISTURBANCES];
     pcnet_batch batch;
 } pcnet;
@@ -149,6 +155,8 @@ static inline bool pcnet_loops(nic_device *device)
            pcnet_reg(device, PCNET_BCR2) & PCNET_BCR2_TMAULOOP ||
            (pcnet_has_mii(device) && pcnet_reg(device, PCNET_BCR32) & PCNET_BCR32_MIIILP);
 }
+
+static inline bool pcnet_swaps(const nic_device *device) { return pcnet_reg(device, PCNET_CSR3) & PCNET_CSR3_BSWP; }
 
 static inline bool pcnet_suspended(const nic_device *device)
 {

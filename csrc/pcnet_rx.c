@@ -165,14 +165,16 @@ typedef struct cursor { /* a place in scattered data */
 /* To guest memory: a looped-back frame may lie where it is to go, so the bytes may overlap. */
 static bool put(nic_device *device, uint32_t address, cursor *c, uint32_t length)
 {
-    uint8_t *to = pcnet_dma_map(device, address, length, true);
+    bool swaps = pcnet_swaps(device);
+    uint8_t *to = swaps ? NULL : pcnet_dma_map(device, address, length, true);
     while (length) {
         size_t part = c->iov->iov_len - c->at < length ? c->iov->iov_len - c->at : length;
         const uint8_t *from = (const uint8_t *)c->iov->iov_base + c->at;
         if (NIC_LIKELY(to != NULL)) {
             memmove(to, from, part);
             to += part;
-        } else if (part && !pcnet_dma_write(device, address, from, (uint32_t)part)) {
+        } else if (part && !(swaps ? pcnet_write_swapped(device, address, from, (uint32_t)part)
+                                   : pcnet_dma_write(device, address, from, (uint32_t)part))) {
             return false;
         }
         address += (uint32_t)part;
@@ -320,6 +322,60 @@ static void watch_magic(walk *w, arrival *a)
         nic_py.event(device->python, PCNET_EVENT_WAKE, PCNET_CSR116_MPMAT);
 }
 
+/* ------------------------------------------------------------------ patterns (OnNow Pattern Match Mode) */
+
+enum { PATTERN_END = 0x80, PATTERN_MASK = 0x0f, PATTERNS = 8 };
+
+/*
+ * Whether the frame has the pattern that begins at a word of the RAM: byte 0 of each word is its control byte, with
+ * the double words of the frame to skip first, and which of the four bytes behind it count.
+ */
+static bool has_pattern(const uint8_t *ram, uint32_t word, const uint8_t *bytes, uint32_t length)
+{
+    for (uint32_t at = 0; word < PCNET_PATTERN_WORDS; word++, at += 4) {
+        const uint8_t *entry = ram + word * PCNET_PATTERN_BYTES;
+        at += 4 * (entry[0] >> 4 & 7);
+        for (uint32_t i = 0; i < 4; i++)
+            if (entry[0] & PATTERN_MASK & 1u << i && (at + i >= length || bytes[at + i] != entry[1 + i]))
+                return false;
+        if (entry[0] & PATTERN_END)
+            return true;
+    }
+    return false;
+}
+
+/* Words 0 and 1 say which of the eight patterns are there and where they begin. */
+static void watch_patterns(const walk *w, const arrival *a)
+{
+    nic_device *device = w->device;
+    const uint8_t *ram = pcnet_of(device)->patterns;
+    uint8_t bytes[PCNET_MAX];
+    uint32_t length = (uint32_t)nic_frame_copy(a->frame, bytes, sizeof(bytes));
+    if (a->faults || pcnet_reg(device, PCNET_CSR116) & PCNET_CSR116_PMAT)
+        return;
+    for (uint32_t i = 0; i < PATTERNS; i++) {
+        uint32_t begin = ram[i / 4 * PCNET_PATTERN_BYTES + 1 + i % 4];
+        if (ram[0] >> i & 1 && has_pattern(ram, begin, bytes, length)) {
+            if (device->python && nic_py.event)
+                nic_py.event(device->python, PCNET_EVENT_WAKE, PCNET_CSR116_PMAT);
+            return;
+        }
+    }
+}
+
+static bool watches_patterns(const nic_device *device)
+{
+    return pcnet_has_mii(device) && pcnet_reg(device, PCNET_BCR45) & PCNET_BCR45_PMAT_MODE;
+}
+
+/* Out of D0 there is no DMA, and nothing is missed for want of it. */
+static bool sleeps(const nic_device *device)
+{
+    enum { POWER_STATE = 3 };
+    uint32_t pm = device->model->pci.pm_control;
+    return pm != NIC_NO_CELL && device->cells[pm] & POWER_STATE;
+}
+
 /* ------------------------------------------------------------------ the walk */
 
 static void begin(nic_device *device, walk *w, bool looped)
@@ -358,6 +414,10 @@ static bool take(walk *w, const nic_frame *frame, bool hold)
         watch_magic(w, &a);
         return true;
     }
+    if (NIC_UNLIKELY(watches_patterns(device)))
+        watch_patterns(w, &a);
+    if (NIC_UNLIKELY(sleeps(device)))
+        return true;
     if (!(pcnet_reg(device, PCNET_CSR0) & PCNET_CSR0_RXON) || !take_runt(w, &a) || !filter(w, &a))
         return true;
     if (hold && !finds_room(w, a.length + PCNET_FCS))

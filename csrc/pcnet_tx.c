@@ -90,7 +90,9 @@ static bool bounce(nic_device *device, gathering *g, const uint32_t *addresses)
     pcnet_batch *batch = &pcnet_of(device)->batch;
     uint32_t done = 0;
     for (uint32_t i = 0; i < g->pieces; i++) {
-        if (!pcnet_dma_read(device, addresses[i], batch->bounce + done, (uint32_t)g->iov[i].iov_len))
+        uint32_t length = (uint32_t)g->iov[i].iov_len;
+        if (!(pcnet_swaps(device) ? pcnet_read_swapped(device, addresses[i], batch->bounce + done, length)
+                                  : pcnet_dma_read(device, addresses[i], batch->bounce + done, length)))
             return false;
         done += (uint32_t)g->iov[i].iov_len;
     }
@@ -134,7 +136,7 @@ static bool finish_frame(nic_device *device, const pcnet_ring *ring, gathering *
 {
     uint32_t flags = 0;
     bool fcs = adds_fcs(device, ring, g);
-    if (NIC_UNLIKELY(!fcs || !is_mapped(g)) && !bounce(device, g, addresses))
+    if (NIC_UNLIKELY(!fcs || !is_mapped(g) || pcnet_swaps(device)) && !bounce(device, g, addresses))
         return false;
     if (!fcs)
         take_fcs(&pcnet_of(device)->batch, g, &flags);

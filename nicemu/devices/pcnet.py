@@ -109,7 +109,7 @@ class PCnet(Nic):
 
     eeprom: a file of 128 bytes (64 little-endian words) that is the card's EEPROM: made if it is missing, kept in step
             with what the driver writes.  Its address then replaces `mac`.
-    on_wake: called with bits of CSR116 when a Magic Packet or the link wakes the system.
+    on_wake: called with bits of CSR116 when a Magic Packet, a pattern or the link wakes the system.
     """
 
     MODEL = "pcnet"

@@ -144,7 +144,7 @@ CSR0 = _csr(0, "Controller status and control", [
 
 CSR3 = _csr(3, "Interrupt masks and deferral control", [
     Reserved(0, 2),
-    Field("BSWP", 2, 1, "rw", 0, "Buffers are big endian", State.UNMODELLED),
+    Field("BSWP", 2, 1, "rw", 0, "Buffers are big endian: the bytes of each double word are swapped"),
     Field("EMBA", 3, 1, "rw", 0, "Modified back-off", State.STORED),
     Field("DXMT2PD", 4, 1, "rw", 0, "No two-part deferral", State.STORED),
     Field("LAPPEN", 5, 1, "rw", 0, "Look-ahead packet processing"),
@@ -219,7 +219,7 @@ CSR116 = _csr(116, "OnNow", [
     Field("MPPEN", 4, 1, "rw", 0, "The sleep pin allows Magic Packet mode", State.STORED, KEPT_SOFT),
     Field("MPMAT", 5, 1, "w1c", 0, "A Magic Packet came", keeps=KEPT_SOFT),
     Field("EMPPLBA", 6, 1, "rw", 0, "As CSR5.MPPLBA", keeps=KEPT_SOFT),
-    Field("PMAT", 7, 1, "w1c", 0, "A pattern matched", State.UNMODELLED, KEPT_SOFT),
+    Field("PMAT", 7, 1, "w1c", 0, "A pattern matched", keeps=KEPT_SOFT),
     Field("LCMODE", 8, 1, "rw", 0, "A change of the link sets LCDET", keeps=KEPT_SOFT),
     Field("LCDET", 9, 1, "w1c", 0, "The link changed", keeps=KEPT_SOFT),
     Field("PME_EN_OVR", 10, 1, "rw", 0, "PME without PMCSR.PME_EN", State.STORED, KEPT_SOFT),
@@ -412,17 +412,17 @@ BCR = Table("bcr", 0x200, [
     _whole(36, "PMC_ALIAS", "PMC of configuration space", 0xC811, access="ro"),
     *(_whole(37 + i, f"DATA{i}", f"Power data {i}", 0, access="ro") for i in range(8)),
     _bcr(45, "OnNow pattern matching 1", [
-        Field("PMR_ADDR", 0, 7, "rw", 0, "Address in the pattern match RAM", State.UNMODELLED),
-        Field("PMAT_MODE", 7, 1, "rw", 0, "Frames are matched against the RAM", State.UNMODELLED),
-        Field("PMR_B0", 8, 8, "rw", 0, "Byte 0", State.UNMODELLED),
+        Field("PMR_ADDR", 0, 7, "rw", 0, "Address in the pattern match RAM (PMR)"),
+        Field("PMAT_MODE", 7, 1, "rw", 0, "Frames are matched against the PMR, which then cannot be accessed"),
+        Field("PMR_B0", 8, 8, "rw", 0, "Byte 0 of the word; a read shows what the PMR holds"),
     ]),
     _bcr(46, "OnNow pattern matching 2", [
-        Field("PMR_B1", 0, 8, "rw", 0, "Byte 1", State.UNMODELLED),
-        Field("PMR_B2", 8, 8, "rw", 0, "Byte 2", State.UNMODELLED),
+        Field("PMR_B1", 0, 8, "rw", 0, "Byte 1"),
+        Field("PMR_B2", 8, 8, "rw", 0, "Byte 2"),
     ]),
     _bcr(47, "OnNow pattern matching 3", [
-        Field("PMR_B3", 0, 8, "rw", 0, "Byte 3", State.UNMODELLED),
-        Field("PMR_B4", 8, 8, "rw", 0, "Byte 4; a write of this register stores all five", State.UNMODELLED),
+        Field("PMR_B3", 0, 8, "rw", 0, "Byte 3"),
+        Field("PMR_B4", 8, 8, "rw", 0, "Byte 4; a write of this register stores all five"),
     ]),
     _led(48, 0x0082, "LED4: speed"),
 ], widths=(2,), doc="Bus configuration registers, by way of BDP; offset 2 * number")
@@ -486,6 +486,8 @@ RULES: tuple[Rule, ...] = (
           "Rings begin at a multiple of 16 (of 8 with 16-bit structures)", "base"),
     _rule("ring.length-encoding", "warning", "RLEN and TLEN", "RLEN and TLEN are at most 9 (7 with 16-bit structures)",
           "code"),
+    _rule("ring.length-sign", "error", "Alternate Method for Initialization",
+          "Ring lengths are written to CSR76 and CSR78 in two's complement", "value"),
     _rule("tx.no-start", "error", "Transmit Descriptor Management", "The first descriptor of a frame has STP",
           "descriptor"),
     _rule("tx.chain-broken", "error", "Transmit Descriptor Management",
