@@ -67,8 +67,10 @@ typedef struct pcap {
     off_t whole;    /* bytes of whole records; -1: the file cannot be cut */
     uint64_t records;
     int error;      /* that ended the dump */
+    uint32_t direction; /* of what is being recorded */
     struct iovec pieces[PIECES];
     record batch[NIC_BATCH];
+    nic_gso gso;
 } pcap;
 
 /* Wall time of the clock above, or of the machine's where there is none. */
@@ -198,9 +200,10 @@ static size_t add_ng(record *at, struct iovec *pieces, const nic_frame *frame, u
     return n + 1;
 }
 
-static void dump_frames(pcap *dump, const nic_frame *frames, size_t count, uint32_t direction)
+static void dump_frames(void *owner, const nic_frame *frames, size_t count)
 {
-    if (dump->fd < 0 || !count)
+    pcap *dump = owner;
+    if (dump->fd < 0)
         return;
     uint64_t time = record_time(dump);
     for (size_t f = 0; f < count;) {
@@ -208,7 +211,7 @@ static void dump_frames(pcap *dump, const nic_frame *frames, size_t count, uint3
         for (; f < count && records < NIC_BATCH && n + frames[f].iovcnt + 2 <= PIECES; f++, records++) {
             uint32_t captured = frames[f].length < dump->snaplen ? frames[f].length : dump->snaplen;
             record *at = &dump->batch[records];
-            n += dump->format == NIC_PCAP_NG ? add_ng(at, dump->pieces + n, &frames[f], captured, time, direction)
+            n += dump->format == NIC_PCAP_NG ? add_ng(at, dump->pieces + n, &frames[f], captured, time, dump->direction)
                                              : add_classic(at, dump->pieces + n, &frames[f], captured, time,
                                                            dump->format == NIC_PCAP_MICRO ? 1000 : 1);
         }
@@ -218,19 +221,26 @@ static void dump_frames(pcap *dump, const nic_frame *frames, size_t count, uint3
     }
 }
 
+/* What the wire below is left to segment is recorded as the frames that come of it. */
+static void dump_all(pcap *dump, const nic_frame *frames, size_t count, uint32_t direction)
+{
+    dump->direction = direction;
+    nic_gso_spread(&dump->gso, frames, count, dump_frames, dump);
+}
+
 /* ------------------------------------------------------------------ the wire */
 
 static size_t pcap_send(nic_backend *backend, const nic_frame *frames, size_t count)
 {
     size_t taken = backend->lower ? nic_backend_send(backend->lower, frames, count) : count;
-    dump_frames((pcap *)backend, frames, taken, NG_OUTBOUND);
+    dump_all((pcap *)backend, frames, taken, NG_OUTBOUND);
     return taken;
 }
 
 static size_t pcap_deliver(nic_backend *backend, const nic_frame *frames, size_t count)
 {
     size_t taken = nic_backend_deliver(backend, frames, count);
-    dump_frames((pcap *)backend, frames, taken, NG_INBOUND);
+    dump_all((pcap *)backend, frames, taken, NG_INBOUND);
     return taken;
 }
 
@@ -252,6 +262,7 @@ nic_backend *nic_pcap_new(int fd, int format, uint32_t snaplen, int64_t start, i
         close(fd);
         return NULL;
     }
+    dump->base.offloads = NIC_OFFLOADS;
     dump->fd = fd;
     dump->format = format;
     dump->snaplen = snaplen;

@@ -13,6 +13,7 @@ typedef struct tee {
     nic_backend mirror; /* above the second wire */
     nic_queue queue;    /* copies on their way to it */
     bool busy;          /* passing copies on */
+    nic_gso gso;
 } tee;
 
 static tee *tee_of(nic_backend *mirror) { return (tee *)((uint8_t *)mirror - offsetof(tee, mirror)); }
@@ -51,12 +52,19 @@ static const nic_backend_ops mirror_ops = {.name = "mirror",
                                            .writable = mirror_writable,
                                            .close = mirror_close};
 
-static void copy(tee *t, const nic_frame *frames, size_t count)
+static void copy_frames(void *owner, const nic_frame *frames, size_t count)
 {
+    tee *t = owner;
     size_t done = t->queue.frames || t->busy ? 0 : nic_backend_send(&t->mirror, frames, count);
     for (; done < count; done++)
         if (!nic_queue_push(&t->queue, &frames[done]))
             t->mirror.counters.send_drops++;
+}
+
+/* The second wire gets whole frames, also of what the first is left to segment. */
+static void copy(tee *t, const nic_frame *frames, size_t count)
+{
+    nic_gso_spread(&t->gso, frames, count, copy_frames, t);
 }
 
 /* ------------------------------------------------------------------ the traffic */
@@ -116,6 +124,7 @@ nic_backend *nic_tee_new(nic_backend *copy)
     tee *t = nic_backend_new(sizeof(*t), &tee_ops);
     if (!t)
         return NULL;
+    t->base.offloads = NIC_OFFLOADS;
     nic_backend_init(&t->mirror, &mirror_ops);
     if (!nic_queue_init(&t->queue, NIC_WIRE_BYTES) || nic_backend_wrap(&t->mirror, copy)) {
         nic_backend_free(&t->base);

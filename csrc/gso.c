@@ -179,6 +179,34 @@ size_t nic_gso_make(nic_gso *gso, nic_frame *frames, size_t most)
     return made;
 }
 
+static void spread_one(nic_gso *gso, const nic_frame *frame, nic_gso_take take, void *owner)
+{
+    nic_frame made[NIC_BATCH];
+    if (!nic_gso_begin(gso, frame)) {
+        made[0] = *frame;
+        made[0].offload = NULL;
+        take(owner, made, 1);
+        return;
+    }
+    for (size_t n; (n = nic_gso_make(gso, made, NIC_BATCH)) > 0; nic_gso_passed(gso, n))
+        take(owner, made, n);
+}
+
+void nic_gso_spread(nic_gso *gso, const nic_frame *frames, size_t count, nic_gso_take take, void *owner)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (NIC_LIKELY(!frames[i].offload))
+            continue;
+        if (i > done)
+            take(owner, frames + done, i - done);
+        spread_one(gso, &frames[i], take, owner);
+        done = i + 1;
+    }
+    if (count > done)
+        take(owner, frames + done, count - done);
+}
+
 size_t nic_gso_segment(const uint8_t *frame, uint32_t length, const nic_offload *offload, uint8_t *out, size_t room,
                        uint32_t *lengths, size_t most)
 {

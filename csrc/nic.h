@@ -97,6 +97,13 @@ size_t nic_gso_make(nic_gso *gso, nic_frame *frames, size_t most);
 static inline void nic_gso_passed(nic_gso *gso, size_t count) { gso->index += (uint32_t)count; }
 static inline bool nic_gso_busy(const nic_gso *gso) { return gso->index < gso->count; }
 
+enum { NIC_OFFLOADS = NIC_OFFLOAD_CHECKSUM | NIC_OFFLOAD_TCP4 | NIC_OFFLOAD_TCP6 | NIC_OFFLOAD_UDP };
+
+/* Hands frames to `take` in their order, and in place of each that has an offload the complete frames that come of it; one
+ * whose headers are not what its offload says as it is, without the offload. */
+typedef void (*nic_gso_take)(void *owner, const nic_frame *frames, size_t count);
+void nic_gso_spread(nic_gso *gso, const nic_frame *frames, size_t count, nic_gso_take take, void *owner);
+
 /* Computes the checksum that a frame with NIC_OFFLOAD_CHECKSUM lacks; its first piece must hold the field and be the
  * caller's own.  For a card whose frame was not taken and has to wait in its memory. */
 void nic_frame_finish(nic_frame *frame);

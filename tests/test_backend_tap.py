@@ -306,8 +306,9 @@ def test_a_downscript_that_cannot_run_is_told_before_anything_is_made() -> None:
 
 def test_the_helpers_command_line() -> None:
     assert _helper_command("/h", "br7", 5) == ["/h", "--use-vnet", "--br=br7", "--fd=5"]
-    assert _helper_command("/h --br=x -v", "br7", 5) == ["/h", "--br=x", "-v", "--fd=5"]
-    assert _helper_command("/h -v", "br7", 5) == ["/h", "-v", "--br=br7", "--fd=5"]
+    assert _helper_command("/h --br=x -v", "br7", 5) == ["/h", "--br=x", "-v", "--use-vnet", "--fd=5"]
+    assert _helper_command("/h -v", "br7", 5) == ["/h", "-v", "--use-vnet", "--br=br7", "--fd=5"]
+    assert _helper_command("/h --use-vnet", "br7", 5) == ["/h", "--use-vnet", "--br=br7", "--fd=5"]
 
 
 @pytest.mark.parametrize("helper", ["/nonexistent", "/bin/false", "/bin/true"])

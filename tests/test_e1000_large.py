@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import select
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from backend_station import Wire
@@ -20,6 +22,7 @@ from test_backend_tap import StandIn
 from test_gso import segmented
 
 import nicemu
+from nicemu.backends import Backend, Pcap, Tee
 from nicemu.devices.e1000_tables import MMIO
 from nicemu.drivers import Driver, attach
 from nicemu.engine import lib
@@ -43,8 +46,9 @@ class Side:
         return registers, bytes(self.driver.tx["sta"])
 
 
-def side(wire: Wire | StandIn) -> Side:
-    nic = nicemu.create("e1000", memory=nicemu.GuestMemory(8 << 20), backend=wire, clock=nicemu.Clock.virtual())
+def side(wire: Wire | StandIn, wrapped: Backend | None = None) -> Side:
+    memory, clock = nicemu.GuestMemory(8 << 20), nicemu.Clock.virtual()
+    nic = nicemu.create("e1000", memory=memory, backend=wrapped or wire, clock=clock)
     driver = attach(nic)
     driver.start()
     driver.wait(driver.link_up, "link")
@@ -131,6 +135,33 @@ def test_tags_of_the_card(sides: tuple[Side, Side]) -> None:
     assert message[0] == 1
     for one in sides:
         one.driver.set_vlan_offload(False)
+
+
+def test_a_dump_and_a_tee_pass_it_on_and_get_frames(sides: tuple[Side, Side], tmp_path: Path) -> None:
+    """The wire below segments as it does without them; what they record and copy are the frames that come of it."""
+    plain, _ = sides
+    plain.wire.received.clear()
+    copies = Wire()
+    with Tee(Pcap(StandIn(10), tmp_path / "dump"), copies) as wrapped:
+        able = side(wrapped.lower.lower, wrapped)
+        packets = [(bytes(packet(version, 6, bytes(20000))), {"mss": 1448}) for version in (4, 6)]
+        packets += [(bytes(packet(4, 17, b"sum")), {"checksum": True}), (bytes(packet(4, 6, b"as it is")), {})]
+        messages = []
+        for frame, how in packets:
+            for one in (plain, able):
+                one.driver.send(frame, **how)
+            messages += able.wire.heard()
+        frames = list(plain.wire.received)
+        assert [message[1] for message in messages] == [1, 4, 0, 0]
+        assert [f for m in messages for f in complete(m)] == frames
+        assert copies.received == frames
+        recorded, at, data = [], 24, (tmp_path / "dump").read_bytes()
+        while at < len(data):
+            length = int.from_bytes(data[at + 8 : at + 12], sys.byteorder)
+            recorded.append(data[at + 16 : at + 16 + length])
+            at += 16 + length
+        assert recorded == frames
+        able.nic.close()
 
 
 def test_a_large_packet_that_the_kernel_cannot_take_yet_goes_first_and_once() -> None:

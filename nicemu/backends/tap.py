@@ -129,7 +129,7 @@ def _run_script(script: str, ifname: str) -> None:
 def _helper_command(helper: str, bridge: str, fd: int) -> list[str]:
     """QEMU's rule: a helper with blanks is a command line, to which only what it lacks is added."""
     words = shlex.split(helper) if any(c.isspace() for c in helper) else [helper]
-    if len(words) == 1:
+    if "--use-vnet" not in words:
         words.append("--use-vnet")
     if not any(word.startswith("--br=") for word in words):
         words.append(f"--br={bridge}")
