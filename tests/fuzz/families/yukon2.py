@@ -239,7 +239,7 @@ class Yukon2(Family):
         return yukon2_lists.far_rings()
 
     def repair(self, nic: nicemu.Nic) -> None:
-        nic.parts()["vpd"].load_state({"contents": vpd_image(nic.mac).hex()})
+        nic.parts()["vpd"].load_state({"contents": vpd_image(nic.PART, nic.mac).hex()})
 
     def lists(self) -> Mapping[str, Callable[[], Iterator[Attack]]]:
         return yukon2_lists.LISTS
