@@ -9,7 +9,9 @@
 
 void ne2000_interrupt(nic_device *device)
 {
-    nic_interrupt_set(device, device->cells[NE2000_ISR] & device->cells[NE2000_IMR] & ~NE2000_ISR_RST);
+    bool driven = ne2000_of(device)->board != NE2000_BOARD_RTL8019 ||
+                  ne2000_reg(device, NE2000_CONFIG1) & NE2000_CONFIG1_IRQEN;
+    nic_interrupt_set(device, driven && device->cells[NE2000_ISR] & device->cells[NE2000_IMR] & ~NE2000_ISR_RST);
 }
 
 void ne2000_cause(nic_device *device, uint32_t causes) { device->cells[NE2000_ISR] |= causes; }
@@ -68,14 +70,13 @@ static void start(nic_device *device, uint32_t written)
 
 static void write_cr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    ne2000 *card = ne2000_of(device);
     uint32_t written = access->value, old = access->old, *cr = &device->cells[NE2000_CR];
     bool was_started = (old & (NE2000_CR_STA | NE2000_CR_STP)) == NE2000_CR_STA;
     uint32_t command = (written & NE2000_CR_RD) >> NE2000_CR_RD_SHIFT;
     uint32_t page = (written & NE2000_CR_PS) >> NE2000_CR_PS_SHIFT;
 
     nic_select_page(device, 0, page);
-    if (page == 3 && card->board != NE2000_BOARD_RTL8029)
+    if (page == 3 && !ne2000_is_realtek(device))
         nic_find(device, NE2000_FIND_CR_PAGE, written, 0);
     if (written & NE2000_CR_STP && !(old & NE2000_CR_STP))
         stop(device);
@@ -282,6 +283,9 @@ void ne2000_set_board(nic_device *device, int board)
     ne2000 *card = ne2000_of(device);
     bool narrow = board == NE2000_BOARD_NE1000;
     card->board = (uint8_t)board;
+    card->tsr_ones = board == NE2000_BOARD_RTL8019   ? NE2000_TSR_ND | NE2000_TSR_FU
+                     : board == NE2000_BOARD_RTL8029 ? NE2000_TSR_ND
+                                                     : 0;
     card->decoded = narrow ? 0x3fff : 0x7fff;
     card->ram_first = narrow ? 0x2000 : 0x4000;
     card->ram_bytes = narrow ? NE2000_RAM_BYTES / 2 : NE2000_RAM_BYTES;

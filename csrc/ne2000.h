@@ -57,6 +57,7 @@ enum { /* registers that power-on leaves undefined and starting needs: ne2000.wr
 
 typedef struct ne2000 {
     uint8_t board;        /* NE2000_BOARD_*; what follows from it: */
+    uint8_t tsr_ones;     /* bits of TSR that Realtek calls always 1 */
     uint16_t decoded;     /* mask of the address lines that the board decodes */
     uint16_t ram_first;   /* where packet memory begins; the PROM is below */
     uint32_t ram_bytes;
@@ -114,10 +115,15 @@ static inline bool ne2000_swaps(nic_device *device)
 
 static inline bool ne2000_loops(const nic_device *device) { return device->cells[NE2000_TCR] & NE2000_TCR_LB; }
 
+static inline bool ne2000_is_realtek(nic_device *device)
+{
+    return ne2000_of(device)->board >= NE2000_BOARD_RTL8029;
+}
+
 /* Sends and receives at once: on twisted pair alone (RTL8029AS CONFIG3). */
 static inline bool ne2000_full_duplex(nic_device *device)
 {
-    return ne2000_of(device)->board == NE2000_BOARD_RTL8029 && device->cells[NE2000_CONFIG3] & NE2000_CONFIG3_FUDUP &&
+    return ne2000_is_realtek(device) && device->cells[NE2000_CONFIG3] & NE2000_CONFIG3_FUDUP &&
            !(device->cells[NE2000_CONFIG0] & NE2000_CONFIG0_BNC);
 }
 

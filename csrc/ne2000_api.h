@@ -8,6 +8,7 @@ enum { /* boards around the DP8390 core */
     NE2000_BOARD_NE2000,  /* 16-bit ISA: PROM at 0000h, 16 KiB at 4000h */
     NE2000_BOARD_NE1000,  /* 8-bit ISA: PROM at 0000h, 8 KiB at 2000h */
     NE2000_BOARD_RTL8029, /* PCI: as the NE2000, and page 3 */
+    NE2000_BOARD_RTL8019, /* 16-bit ISA: likewise */
 };
 
 enum { /* what a wire, a neighbour or a slow bus can do to packets, and nothing here would do by itself */

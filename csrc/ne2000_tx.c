@@ -47,8 +47,7 @@ static void finish(nic_device *device, uint32_t status)
     bool given_up = status & (NE2000_TSR_ABT | NE2000_TSR_FU);
     card->sending = NE2000_IDLE;
     device->cells[NE2000_CR] &= ~NE2000_CR_TXP;
-    device->cells[NE2000_TSR] = status | (given_up ? 0 : NE2000_TSR_PTX) |
-                                (card->board == NE2000_BOARD_RTL8029 ? NE2000_TSR_ND : 0);
+    device->cells[NE2000_TSR] = status | (given_up ? 0 : NE2000_TSR_PTX) | card->tsr_ones;
     ne2000_cause(device, given_up ? NE2000_ISR_TXE : NE2000_ISR_PTX);
     if (card->stopping)
         ne2000_stopped(device);

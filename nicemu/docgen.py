@@ -31,9 +31,9 @@ def page(card: str, tables: Sequence[Table], rules: Sequence[Rule]) -> str:
     for table in tables:
         lines += ["", f"## {table.name}", "", f"{table.doc}. {table.size:#x} bytes.", ""]
         lines += ["| offset | register | meaning | section |", "|---|---|---|---|"]
-        lines += [_summary(register) for register in table if register.present]
+        lines += [_summary(register) for register in table]
         for register in table:
-            if register.present and len(register.fields) > 1:
+            if len(register.fields) > 1:
                 lines += ["", *_fields(register)]
     lines += ["", "## Findings", "", *_rules(rules), ""]
     return "\n".join(lines)

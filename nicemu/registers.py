@@ -434,6 +434,12 @@ class Table:
             self[name]
         return replace(self, registers=[replace(r, present=r.present and r.name not in names) for r in self.registers])
 
+    def having(self, *names: str) -> Table:
+        """A copy for a part that has the named registers, which the others lack (`present=False`)."""
+        for name in names:
+            self[name]
+        return replace(self, registers=[replace(r, present=r.present or r.name in names) for r in self.registers])
+
     def with_resets(self, values: Mapping[str, int]) -> Table:
         """A copy whose named registers come up with other values (an identity of the same family).
 

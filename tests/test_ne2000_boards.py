@@ -22,13 +22,13 @@ FT_8 = 2 << 5
 # ------------------------------------------------------------------ ID PROM and packet memory
 
 
-@pytest.mark.parametrize(("model", "signature"), [("ne2k_pci", 0x57), ("ne2k_isa", 0x57)])
-def test_a_wide_board_has_each_byte_twice(model: str, signature: int) -> None:
+@pytest.mark.parametrize("model", ["ne2k_pci", "ne2k_isa", "rtl8019as"])
+def test_a_wide_board_has_each_byte_twice(model: str) -> None:
     rig = Rig(model).start()
     prom = rig.peek(0, 32)
     assert prom[::2] == prom[1::2]
     assert prom[:12:2] == STATION
-    assert prom[28:] == bytes([signature]) * 4, "W: a board of 16 bits"
+    assert prom[28:] == b"WWWW", "W: a board of 16 bits"
 
 
 def test_a_narrow_board_has_them_once() -> None:
@@ -122,6 +122,9 @@ def test_ports_answer_once_they_are_decoded() -> None:
     assert rig.io.read(0, 1) == 0xFF
     rig.nic.config.write(0x10, 0xFFFFFFFF, 4)
     assert rig.nic.config.read(0x10, 4) == 0xFFFFFFE1, "32 ports"
+
+
+# ------------------------------------------------------------------ the EEPROM of both
 
 
 class Pins:
@@ -245,3 +248,70 @@ def test_the_eeprom_in_a_file(tmp_path: Path) -> None:
     path.write_bytes(bytes(100))
     with pytest.raises(ConfigurationError, match="100 bytes; expected 128"):
         Rig(eeprom=path)
+
+
+# ------------------------------------------------------------------ RTL8019AS
+
+
+def isa(**options: object) -> Rig:
+    return Rig("rtl8019as", **options)
+
+
+def test_identity_on_isa() -> None:
+    rig = isa()
+    assert (rig.read("ID8029_0"), rig.read("ID8019_1")) == (0x50, 0x70)
+    assert rig.read("ASID0") == 0xFF, "of the RTL8029AS alone"
+    assert rig.nic.FUNCTION is None
+
+
+@pytest.mark.parametrize(("iobase", "irq", "config1"), [(0x300, 9, 0x80), (0x3E0, 15, 0xF7), (0x240, 5, 0xBA)])
+def test_resources_are_in_the_eeprom(iobase: int, irq: int, config1: int) -> None:
+    rig = isa(iobase=iobase, irq_number=irq)
+    assert rig.read("CONFIG1") == config1
+    rig.write("CR9346", UNLOCKED)
+    rig.write("CONFIG1", 0)
+    assert rig.read("CONFIG1") == config1
+
+
+def test_resources_change_with_the_eeprom() -> None:
+    """What is written there counts from the next load on."""
+    rig = isa()
+    Pins(rig).write(0, 0xC3)
+    assert (rig.nic.iobase, rig.nic.irq_number) == (0x300, 9)  # type: ignore[attr-defined]
+    rig.write("CR9346", LOAD)
+    assert (rig.nic.iobase, rig.nic.irq_number) == (0x360, 10)  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError, match="irq=7; expected one of 9, 3, 4"):
+        isa(irq_number=7)
+
+
+def test_the_interrupt_can_be_off() -> None:
+    """CONFIG1.IRQEN; INTR shows the line."""
+    rig = isa(irq_number=4).start(imr=0x7F)
+    rig.send(frame(60))
+    assert rig.lines[-1]
+    assert rig.read("INTR") == 1 << 2
+    rig.write("ISR", 0xFF)
+    assert rig.read("INTR") == 0
+    Pins(rig).write(0, 0x20)
+    rig.write("CR9346", LOAD)
+    rig.send(frame(60))
+    assert not rig.lines[-1]
+
+
+def test_configuration_is_locked_on_isa() -> None:
+    rig = isa().start()
+    rig.write("CONFIG3_8019", 1 << 6)
+    assert rig.read("CONFIG3_8019") == 0
+    rig.write("CR9346", UNLOCKED)
+    rig.write("CONFIG3_8019", 0xFF)
+    rig.write("CONFIG2_8019", 3 << 6 | 0x1F)
+    assert rig.read("CONFIG3_8019") == 0x46
+    assert rig.read("CONFIG2_8019") == 0xC0
+    assert rig.read("CONFIG0") == BNC, "10Base2"
+
+
+def test_the_address_comes_from_the_eeprom_on_isa() -> None:
+    rig = isa(mac="52:54:00:00:00:07").start()
+    assert Pins(rig).read(4) == 0x0700
+    rig.command(STA)
+    assert rig.peek(0, 12)[::2] == bytes.fromhex("525400000007")

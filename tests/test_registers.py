@@ -336,3 +336,15 @@ def test_a_part_of_the_family_lacks_registers_but_keeps_the_cells() -> None:
     part = whole.without("B")
     assert [r.name for r, _ in part.placements()] == ["A", "C"]
     assert [r.name for r in part] == ["A", "B", "C"]
+
+
+def test_a_part_of_the_family_has_registers_of_its_own() -> None:
+    """They may lie where another part has others, and share the others' cells."""
+    whole = table(Register("A", 0), Register("B", 4), Register("B_2", 4, cell="B", present=False))
+    part = whole.without("B").having("B_2")
+    assert [r.name for r, _ in whole.placements()] == ["A", "B"]
+    assert [r.name for r, _ in part.placements()] == ["A", "B_2"]
+    with pytest.raises(RegisterError, match="B_2 at 0x4 overlaps B"):
+        whole.having("B_2")
+    with pytest.raises(KeyError, match="no register 'C'"):
+        whole.having("C")

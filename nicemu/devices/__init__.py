@@ -57,6 +57,14 @@ MODELS: Mapping[str, ModelInfo] = {
         "PCnetFast3",
         ("am79c973",),
     ),
+    "rtl8019as": ModelInfo(
+        "rtl8019as",
+        "Realtek RTL8019AS, NE2000 for 16-bit ISA",
+        "ISA",
+        "nicemu.devices.ne2000",
+        "RTL8019AS",
+        ("rtl8019",),
+    ),
     "rtl8139": ModelInfo(
         "rtl8139", "Realtek RTL8139C+ Fast Ethernet", "PCI", "nicemu.devices.rtl8139", "RTL8139", ("rtl8139cp",)
     ),

@@ -1,10 +1,11 @@
 """The NE2000 and its relatives: everything around the datapath.
 
 Data sheets: National, DP8390D/NS32490D Network Interface Controller (July 1995); Realtek, RTL8029AS Preliminary
-(LS009.0, 1997); Novell's NE1000 and NE2000 boards as drivers know them; Microchip 93C46 for the EEPROM.
+(LS009.0, 1997); Microchip 93C46 for the EEPROM.  Novell's NE1000 and NE2000 boards, and Realtek's RTL8019AS, are as
+drivers know them.
 
 The register table is in `ne2000_tables`, the datapath in csrc/ne2000*.c.  In this file, in this order: identity and PCI
-function; the ID PROM; the ISA boards; the RTL8029AS with its EEPROM and page 3.
+function; the ID PROM; Novell's boards; Realtek's with their EEPROM and page 3.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nicemu.core import Nic
-from nicemu.devices.ne2000_tables import DP8390, IO, RULES
+from nicemu.devices.ne2000_tables import DP8390, IO, LINES, PORTS, RTL8019, RULES
 from nicemu.eeprom import EepromFile, MicrowireEeprom
 from nicemu.engine import lib
 from nicemu.errors import ConfigurationError
@@ -22,7 +23,7 @@ from nicemu.options import Option
 from nicemu.pci import Bar, Function
 from nicemu.registers import Reset
 
-__all__ = ["NE1000", "NE2000", "RTL8029AS"]
+__all__ = ["NE1000", "NE2000", "RTL8019AS", "RTL8029AS"]
 
 # 9346CR (RTL8029AS 5.1.2.2).
 EEDO, EEDI, EESK, EECS, EEM = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 3 << 6
@@ -87,36 +88,42 @@ class DP8390Board(Nic):
         lib.ne2000_disturb(self.handle, DISTURBANCES[what], count)
 
 
-# ------------------------------------------------------------------------------------------------- ISA
+# ------------------------------------------------------------------------------------------------- Novell
 
 
-class NE2000(DP8390Board):
-    """Novell NE2000, 16-bit ISA.
+class IsaBoard(DP8390Board):
+    """What boards for ISA have in common.
 
     iobase: first of its 32 ports; the host that maps them asks for it.
     irq:    called with the level of the interrupt line, as for every card.
     irq_number: the line that the board is strapped to; for the host.
     """
 
-    MODEL = "ne2k_isa"
-    ALIASES = ("ne2000",)
-    DESCRIPTION = "Novell NE2000, 16-bit ISA"
-    TABLES = (DP8390,)
     FUNCTION = None
-    OPTIONS = (
+    OPTIONS: ClassVar[tuple[Option, ...]] = (
         Option("iobase", "int", "first of the 32 ports", "0x300"),
         Option("irq", "int", "interrupt line that the board is strapped to", "9", parameter="irq_number"),
     )
-    BOARD: ClassVar[int] = lib.NE2000_BOARD_NE2000
-    SIGNATURE: ClassVar[bytes] = b"\x57"  #: W: a 16-bit board
+    IRQS: ClassVar[tuple[int, ...]] = IRQS
 
     def __init__(self, *, iobase: int = 0x300, irq_number: int = 9, **options: Any) -> None:
         if iobase not in BASES:
             raise ConfigurationError(f"iobase={iobase:#x}; expected a multiple of 0x20 from 0x200 to 0x3e0")
-        if irq_number not in IRQS:
-            raise ConfigurationError(f"irq={irq_number}; expected one of {', '.join(map(str, IRQS))}")
+        if irq_number not in self.IRQS:
+            raise ConfigurationError(f"irq={irq_number}; expected one of {', '.join(map(str, self.IRQS))}")
         self.iobase, self.irq_number = iobase, irq_number
         super().__init__(**options)
+
+
+class NE2000(IsaBoard):
+    """Novell NE2000, 16-bit ISA."""
+
+    MODEL = "ne2k_isa"
+    ALIASES = ("ne2000",)
+    DESCRIPTION = "Novell NE2000, 16-bit ISA"
+    TABLES = (DP8390,)
+    BOARD: ClassVar[int] = lib.NE2000_BOARD_NE2000
+    SIGNATURE: ClassVar[bytes] = b"\x57"  #: W: a 16-bit board
 
     def setup(self) -> None:
         """Tells the datapath what the board looks like."""
@@ -134,33 +141,26 @@ class NE1000(NE2000):
     SIGNATURE = b"\x42"  #: B: an 8-bit board
 
 
-# ------------------------------------------------------------------------------------------------- PCI
+# ------------------------------------------------------------------------------------------------- Realtek
 
 
-def eeprom_image(mac: bytes) -> list[int]:
-    """The 64 words of a good 93C46: configuration, address, and the PCI identity at the end."""
-    image = bytearray(128)
-    image[2:8] = mac
-    for at in (0x76, 0x7A, 0x7E):
-        image[at : at + 2] = FUNCTION.device_id.to_bytes(2, "little")
-    for at in (0x78, 0x7C):
-        image[at : at + 2] = FUNCTION.vendor_id.to_bytes(2, "little")
-    return [int.from_bytes(image[i : i + 2], "little") for i in range(0, 128, 2)]
+def words_of(image: bytes) -> list[int]:
+    """The contents of an EEPROM, in words."""
+    return [int.from_bytes(image[i : i + 2], "little") for i in range(0, len(image), 2)]
 
 
-class RTL8029AS(DP8390Board):
-    """Realtek RTL8029AS, PCI.
+class RealtekBoard(DP8390Board):
+    """What Realtek's chips with a DP8390 have in common: an EEPROM, and page 3.
 
     eeprom: a file of 128 bytes (64 little-endian words) that is the card's EEPROM: made if it is missing, kept in step
             with what the driver writes.  Its address then replaces `mac`.
     """
 
-    MODEL = "ne2k_pci"
-    ALIASES = ("rtl8029", "rtl8029as")
-    DESCRIPTION = "Realtek RTL8029AS, NE2000 for PCI"
-    TABLES = (IO,)
-    FUNCTION = FUNCTION
-    OPTIONS = (Option("eeprom", "file", "128 bytes of EEPROM contents, made if missing and kept in step"),)
+    OPTIONS: ClassVar[tuple[Option, ...]] = (
+        Option("eeprom", "file", "128 bytes of EEPROM contents, made if missing and kept in step"),
+    )
+    BOARD: ClassVar[int]
+    ADDRESS_AT: ClassVar[int]  #: byte of the EEPROM
 
     def __init__(self, *, eeprom: str | Path | None = None, **options: Any) -> None:
         self._eeprom_file = EepromFile(eeprom)
@@ -168,12 +168,12 @@ class RTL8029AS(DP8390Board):
 
     def setup(self) -> None:
         """Tells the datapath what the board looks like, and puts the EEPROM beside it."""
-        lib.ne2000_set_board(self.handle, lib.NE2000_BOARD_RTL8029)
+        lib.ne2000_set_board(self.handle, self.BOARD)
         self._cell = {r.name: self.compiled.cell("io", r.name) for r in IO}
         self.timed = self.profile != "instant"
         self.eeprom = MicrowireEeprom(
             64,
-            self._eeprom_file.load(eeprom_image(self.mac)),
+            self._eeprom_file.load(self.default_image()),
             write_time_ns=5_000_000 if self.timed else 0,
             now_ns=(lambda: self.clock.now) if self.timed else None,
             on_change=lambda first, count: self._eeprom_file.save(self.eeprom.words),
@@ -195,12 +195,19 @@ class RTL8029AS(DP8390Board):
 
     # --------------------------------------------------------------------------------------------- EEPROM
 
+    def default_image(self) -> list[int]:
+        """The 64 words of a good EEPROM of this card."""
+        raise NotImplementedError
+
+    def configure(self, image: bytes) -> None:
+        """Takes the CONFIG registers from what the EEPROM holds."""
+        raise NotImplementedError
+
     def _load_eeprom(self) -> None:
-        """CONFIG2 and CONFIG3 from word 0, the ID PROM's address from words 1 to 3."""
-        words = self.eeprom.words
-        self.cells[self._cell["CONFIG2"]] = words[0] & 0xE3
-        self.cells[self._cell["CONFIG3"]] = words[0] >> 8 & 0x76
-        self.mac = b"".join(int(w).to_bytes(2, "little") for w in words[1:4])
+        """CONFIG registers, and the address in the ID PROM."""
+        image = b"".join(int(word).to_bytes(2, "little") for word in self.eeprom.words)
+        self.configure(image)
+        self.mac = image[self.ADDRESS_AT : self.ADDRESS_AT + 6]
         lib.ne2000_set_prom(self.handle, id_prom(self.mac, b"\x57"))
         self._update_link()
 
@@ -227,10 +234,6 @@ class RTL8029AS(DP8390Board):
             else:
                 self._loaded()
 
-    def write_io_CONFIG2(self, value: int, old: int, index: int) -> None:  # noqa: N802
-        """CONFIG2: the medium."""
-        self._update_link()
-
     # --------------------------------------------------------------------------------------------- link
 
     def link_changed(self, up: bool) -> None:
@@ -242,3 +245,72 @@ class RTL8029AS(DP8390Board):
         medium = int(self.cells[self._cell["CONFIG2"]]) >> 6
         coax = medium == MEDIUM_10BASE2 or (medium == MEDIUM_AUTO and not self.wire_up)
         self.cells[self._cell["CONFIG0"]] = CONFIG0_BNC if coax else 0
+
+
+class RTL8029AS(RealtekBoard):
+    """Realtek RTL8029AS, PCI."""
+
+    MODEL = "ne2k_pci"
+    ALIASES = ("rtl8029", "rtl8029as")
+    DESCRIPTION = "Realtek RTL8029AS, NE2000 for PCI"
+    TABLES = (IO,)
+    FUNCTION = FUNCTION
+    BOARD = lib.NE2000_BOARD_RTL8029
+    ADDRESS_AT = 2
+
+    def default_image(self) -> list[int]:
+        """Configuration, address, and the PCI identity at the end."""
+        image = bytearray(128)
+        image[2:8] = self.mac
+        for at in (0x76, 0x7A, 0x7E):
+            image[at : at + 2] = FUNCTION.device_id.to_bytes(2, "little")
+        for at in (0x78, 0x7C):
+            image[at : at + 2] = FUNCTION.vendor_id.to_bytes(2, "little")
+        return words_of(bytes(image))
+
+    def configure(self, image: bytes) -> None:
+        """CONFIG2 and CONFIG3 are the first two bytes."""
+        self.cells[self._cell["CONFIG2"]] = image[0] & 0xE3
+        self.cells[self._cell["CONFIG3"]] = image[1] & 0x76
+
+    def write_io_CONFIG2(self, value: int, old: int, index: int) -> None:  # noqa: N802
+        """CONFIG2: the medium."""
+        self._update_link()
+
+
+class RTL8019AS(RealtekBoard, IsaBoard):
+    """Realtek RTL8019AS, ISA, in jumperless mode and a 16-bit slot; there is no Plug and Play.
+
+    iobase, irq_number: what the EEPROM says, as it was last loaded.
+    """
+
+    MODEL = "rtl8019as"
+    ALIASES = ("rtl8019",)
+    DESCRIPTION = "Realtek RTL8019AS, NE2000 for 16-bit ISA"
+    TABLES = (RTL8019,)
+    OPTIONS = (*IsaBoard.OPTIONS, *RealtekBoard.OPTIONS)
+    IRQS = LINES
+    BOARD = lib.NE2000_BOARD_RTL8019
+    ADDRESS_AT = 4
+
+    def default_image(self) -> list[int]:
+        """CONFIG1 to CONFIG3, and the address; nothing for Plug and Play."""
+        image = bytearray(128)
+        image[0] = 1 << 7 | LINES.index(self.irq_number) << 4 | PORTS.index(self.iobase)
+        image[4:10] = self.mac
+        return words_of(bytes(image))
+
+    def configure(self, image: bytes) -> None:
+        """CONFIG1 to CONFIG3 are the first three bytes."""
+        self.cells[self._cell["CONFIG1"]] = image[0]
+        self.cells[self._cell["CONFIG2"]] = image[1]
+        self.cells[self._cell["CONFIG3"]] = image[2] & 0xF7
+        self.iobase, self.irq_number = PORTS[image[0] & 15], LINES[image[0] >> 4 & 7]
+
+    def write_io_CONFIG2_8019(self, value: int, old: int, index: int) -> None:  # noqa: N802
+        """CONFIG2: the medium."""
+        self._update_link()
+
+    def read_io_INTR(self, value: int, index: int) -> int:  # noqa: N802
+        """INTR: the line that is selected, as this card drives it."""
+        return int(self.interrupt) << (int(self.cells[self._cell["CONFIG1"]]) >> 4 & 7)

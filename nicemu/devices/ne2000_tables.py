@@ -1,11 +1,13 @@
 """Registers and rules of the NE2000 and its relatives: the DP8390 core, and what the RTL8029AS adds.
 
 Sections are those of National's "DP8390D/NS32490D Network Interface Controller" (July 1995), chapter 10 for the
-registers and 11 for what RESET leaves; "RTL8029AS" is Realtek's specification LS009.0 (1997), chapter 5.  Ports 10h to
-1Fh are not the chip's but the NE2000 board's.
+registers and 11 for what RESET leaves; "RTL8029AS" is Realtek's specification LS009.0 (1997), chapter 5; "RTL8019AS" is
+what NetBSD's and egnite's drivers name of that part's registers.  Ports 10h to 1Fh are not the chip's but the NE2000
+board's.
 
-`IO` is the RTL8029AS, which has everything; boards with a DP8390 take it without what Realtek added.  A register that
-is written in page 0 and read in page 2 stands here twice, with one storage.
+`IO` is the RTL8029AS; boards with a DP8390 take it without what Realtek added, and the RTL8019AS with some registers of
+its own in place of the RTL8029AS's.  A register that is written in page 0 and read in page 2 stands here twice, with
+one storage.
 
 Power-on leaves most registers undefined (`reset=None`); RESET touches CR, ISR.RST, IMR, DCR.LAS and TCR.LB and nothing
 else (chapter 11).
@@ -18,7 +20,7 @@ from typing import Any, Literal
 from nicemu.findings import Rule, Severity
 from nicemu.registers import Field, Gate, Register, Reserved, Reset, State, Table
 
-__all__ = ["DP8390", "IO", "RULES", "TABLES"]
+__all__ = ["DP8390", "IO", "RTL8019", "RULES", "TABLES"]
 
 #: Left alone by RESET, whether it comes from the bus or from the reset port (11.0).
 KEPT = frozenset({Reset.BUS, Reset.SOFT})
@@ -164,6 +166,8 @@ PAGE_0 = [
     byte("ID8029_0", 0x0A, "8029ID0: P", "RTL8029AS 5.1.2.2", direction="r", access="ro", reset=0x50),
     byte("RBCR0", 0x0A, "Remote byte count, low", "10.3 RBCR", direction="w"),
     byte("ID8029_1", 0x0B, "8029ID1: C", "RTL8029AS 5.1.2.2", direction="r", access="ro", reset=0x43),
+    byte("ID8019_1", 0x0B, "8019ID1 of the RTL8019AS: p", "RTL8019AS", direction="r", access="ro", reset=0x70,
+         present=False),
     byte("RBCR1", 0x0B, "Remote byte count, high", "10.3 RBCR", direction="w"),
     RSR, RCR,
     tally("CNTR0", 0x0D, "Tally of frame alignment errors"), TCR,
@@ -239,6 +243,43 @@ PAGE_3 = [
     byte("ASID1", 0x0F, "8029ASID1", "RTL8029AS 5.1.2.2", page=3, direction="r", access="ro", reset=0x80),
 ]  # fmt: skip
 
+# ---------------------------------------------------------------- page 3 of the RTL8019AS
+
+LINES = (9, 3, 4, 5, 10, 11, 12, 15)  #: ISA interrupts that CONFIG1.IRQS selects
+PORTS = (*range(0x300, 0x400, 0x20), *range(0x200, 0x300, 0x20))  #: first ports that CONFIG1.IOS selects
+
+CONFIG1 = Register("CONFIG1", 0x04, "Configuration 1 of the RTL8019AS", "RTL8019AS", [
+    Field("IOS", 0, 4, "ro", 0, "First port", keeps=KEPT, values={n: f"{port:x}h" for n, port in enumerate(PORTS)}),
+    Field("IRQS", 4, 3, "ro", 0, "Interrupt", keeps=KEPT, values={n: str(line) for n, line in enumerate(LINES)}),
+    Field("IRQEN", 7, 1, "ro", 1, "The interrupt line is driven", keeps=KEPT),
+], size=1, pages=(3,), direction="r", present=False)  # fmt: skip
+
+CONFIG2_8019 = Register("CONFIG2_8019", 0x05, "Configuration 2 of the RTL8019AS", "RTL8019AS", [
+    Field("BS", 0, 5, "ro", 0, "Boot ROM: size and base", State.STORED, KEPT),
+    Field("BSELB", 5, 1, "rw", 0, "Boot ROM is disabled", State.STORED, KEPT),
+    Field("PL", 6, 2, "rw", 0, "Medium", keeps=KEPT, values=MEDIA),
+], size=1, pages=(3,), gates=UNLOCKED, cell="CONFIG2", present=False)  # fmt: skip
+
+CONFIG3_8019 = Register("CONFIG3_8019", 0x06, "Configuration 3 of the RTL8019AS", "RTL8019AS", [
+    Field("ACTIVEB", 0, 1, "ro", 0, "Not activated by Plug and Play", State.STORED, KEPT),
+    Field("PWRDN", 1, 1, "rw", 0, "Power down", State.STORED, KEPT),
+    Field("SLEEP", 2, 1, "rw", 0, "Sleep", State.STORED, KEPT),
+    Field("", 3, 1, "rsvd", 0, "Unused", State.STORED),
+    Field("LEDS", 4, 2, "ro", 0, "What the LEDs show", State.STORED, KEPT),
+    Field("FUDUP", 6, 1, "rw", 0, "Full duplex", keeps=KEPT),
+    Field("PNP", 7, 1, "ro", 0, "Plug and Play mode", State.STORED, KEPT),
+], size=1, pages=(3,), gates=UNLOCKED, cell="CONFIG3", present=False)  # fmt: skip
+
+PAGE_3_8019 = [
+    Register("BPAGE", 0x02, "Page of the boot ROM, of the RTL8019AS", "RTL8019AS",
+             [Field("BPAGE", 0, 8, "rw", 0, "Page", State.STORED, KEPT)], size=1, pages=(3,), present=False),
+    CONFIG1, CONFIG2_8019, CONFIG3_8019,
+    byte("CSNSAV", 0x08, "Card select number of Plug and Play, of the RTL8019AS", "RTL8019AS", page=3, direction="r",
+         access="ro", reset=0, present=False),
+    byte("INTR", 0x0B, "Levels of the eight interrupts, as far as the RTL8019AS drives them", "RTL8019AS", page=3,
+         direction="r", access="ro", reset=0, present=False),
+]  # fmt: skip
+
 # ---------------------------------------------------------------- the board's ports
 
 BOARD = [
@@ -247,11 +288,15 @@ BOARD = [
              interrupt=True),
 ]  # fmt: skip
 
-IO = Table("io", 0x20, [*PAGE_0, *PAGE_1, *PAGE_2, *PAGE_3, *BOARD], unmapped=0xFF, pages=4,
+IO = Table("io", 0x20, [*PAGE_0, *PAGE_1, *PAGE_2, *PAGE_3, *PAGE_3_8019, *BOARD], unmapped=0xFF, pages=4,
            doc="DP8390 registers in four pages, the remote DMA port and the reset port")  # fmt: skip
 
 #: Boards with the chip alone.
 DP8390 = IO.without("ID8029_0", "ID8029_1", *(register.name for register in PAGE_3))
+
+RTL8019 = IO.without("ID8029_1", "CONFIG2", "CONFIG3", "ASID0", "ASID1").having(
+    "ID8019_1", *(register.name for register in PAGE_3_8019)
+)
 
 TABLES = (IO,)
 

@@ -1,4 +1,4 @@
-"""Reference driver for the NE2000 family: NE1000, NE2000 and RTL8029AS.
+"""Reference driver for the NE2000 family: NE1000, NE2000, RTL8019AS and RTL8029AS.
 
 It follows National's DP8390D data sheet: 11.0 for initialization, 8.0 for sending, 7.0 for receiving and for what has
 to be done after an overflow, 9.0 for remote DMA; and Realtek's RTL8029AS specification for page 3.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nicemu.core import Nic
     from nicemu.memory import GuestMemory
 
-__all__ = ["DRIVER", "NE2000Driver", "RTL8029Driver"]
+__all__ = ["DRIVER", "NE2000Driver", "RTL8029Driver", "RealtekDriver"]
 
 DATA, RESET = IO["DATA"].offset, IO["RESET"].offset + 7
 PAGE = 256
@@ -286,11 +286,12 @@ class NE2000Driver(Driver):
         return frozenset(name for name, bits in CAUSES.items() if causes & bits)
 
 
-class RTL8029Driver(NE2000Driver):
-    """Drives an RTL8029AS: a link that can be seen, and an EEPROM."""
+class RealtekDriver(NE2000Driver):
+    """Drives an RTL8029AS or RTL8019AS: a link that can be seen, and an EEPROM."""
 
     features: ClassVar[frozenset[str]] = NE2000Driver.features | {"eeprom"}
     link_visible: ClassVar[bool] = True
+    address_word: ClassVar[int] = 2  #: of the EEPROM: where the address begins
 
     def link_up(self) -> bool:
         """CONFIG0.BNC is clear while detection has settled on twisted pair."""
@@ -318,12 +319,23 @@ class RTL8029Driver(NE2000Driver):
         return value
 
     def check_eeprom(self) -> None:
-        """The address is the same in the EEPROM and in the PROM, and the identity follows."""
-        words = [self.read_eeprom(i) for i in range(64)]
-        address = b"".join(w.to_bytes(2, "little") for w in words[1:4])
+        """The address is the same in the EEPROM and in the PROM."""
+        words = [self.read_eeprom(self.address_word + i) for i in range(3)]
+        address = b"".join(w.to_bytes(2, "little") for w in words)
         prom = self.read_memory(0, 12)[::2]
         if not address == prom == self.mac:
             raise DriverError(f"{self.nic.MODEL}: the EEPROM has {address.hex(':')}, the PROM {prom.hex(':')}")
+
+
+class RTL8029Driver(RealtekDriver):
+    """Drives an RTL8029AS."""
+
+    address_word = 1
+
+    def check_eeprom(self) -> None:
+        """The PCI identity is in the EEPROM too."""
+        super().check_eeprom()
+        words = {word: self.read_eeprom(word) for word in (0x3B, 0x3C)}
         if words[0x3B] != 0x8029 or words[0x3C] != 0x10EC:
             raise DriverError(f"{self.nic.MODEL}: the EEPROM says {words[0x3C]:04x}:{words[0x3B]:04x}")
 
@@ -342,4 +354,5 @@ def group_hash(address: bytes) -> int:
 
 def DRIVER(nic: Nic, memory: GuestMemory | None = None, **options: Any) -> Driver:  # noqa: N802 (as in every family)
     """The driver for a model of the family."""
-    return (RTL8029Driver if nic.MODEL == "ne2k_pci" else NE2000Driver)(nic, memory, **options)
+    kinds = {"ne2k_pci": RTL8029Driver, "rtl8019as": RealtekDriver}
+    return kinds.get(nic.MODEL, NE2000Driver)(nic, memory, **options)

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import nicemu
-from nicemu.devices.ne2000 import eeprom_image
+from nicemu.devices.ne2000 import RealtekBoard
 from nicemu.devices.ne2000_tables import IO
 from nicemu.registers import Reset
 
@@ -296,9 +296,8 @@ class NE2000(Family):
         return iter(())
 
     def repair(self, nic: nicemu.Nic) -> None:
-        if "eeprom" in nic.parts():
-            part = nic.parts()["eeprom"]
-            part.load_state({**part.state(), "words": eeprom_image(STATION)})
+        if isinstance(nic, RealtekBoard):
+            nic.eeprom.load_state({**nic.eeprom.state(), "words": nic.default_image()})
             nic.reset(Reset.BUS)  # the chip reads its address and medium from there
 
     def lists(self) -> Mapping[str, Callable[[], Iterator[Attack]]]:
