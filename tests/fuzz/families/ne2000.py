@@ -297,6 +297,7 @@ class NE2000(Family):
 
     def repair(self, nic: nicemu.Nic) -> None:
         if isinstance(nic, RealtekBoard):
+            nic.mac = STATION
             nic.eeprom.load_state({**nic.eeprom.state(), "words": nic.default_image()})
             nic.reset(Reset.BUS)  # the chip reads its address and medium from there
 
