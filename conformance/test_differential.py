@@ -8,7 +8,7 @@ from .cards import card
 from .differential import complaints, load_differences, load_scripts, observe
 from .provision import ensure
 
-NAMES = ("e1000", "pcnet", "rtl8139")
+NAMES = ("e1000", "ne2000", "pcnet", "rtl8139")
 SCRIPTS = [(name, script) for name in NAMES for script in load_scripts(name).SCRIPTS]
 
 
