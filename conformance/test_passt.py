@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dpkt  # type: ignore[import-untyped]
@@ -21,7 +22,7 @@ from . import provision
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
-from backend_station import GATEWAY, GUEST, Connection, Station
+from backend_station import GATEWAY, GUEST, MAC, Connection, Station
 
 SERVER = """
 import socket, threading
@@ -32,7 +33,14 @@ def echo():
     while True:
         data, peer = udp.recvfrom(65536)
         udp.sendto(data.upper(), peer)
+def echo6():
+    while True:
+        data, peer = udp6.recvfrom(65536)
+        udp6.sendto(data.upper(), peer)
+udp6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+udp6.bind(("::1", 7003))
 threading.Thread(target=echo, daemon=True).start()
+threading.Thread(target=echo6, daemon=True).start()
 print("ready", flush=True)
 while True:
     connection, _ = tcp.accept()
@@ -63,6 +71,8 @@ class Namespace:
             "ip link set world up",
             "ip link set wall up",
             "ip route add default via 192.0.2.1",
+            "ip address add 2001:db8:2::10/64 dev world nodad",
+            "ip -6 route add default via 2001:db8:2::1 dev world",
             "sysctl -qw net.ipv4.ping_group_range=0\\ 2147483647",
         ):
             subprocess.run([*self.enter(), *shlex.split(command)], check=True)
@@ -193,6 +203,96 @@ def test_a_connection_from_outside(station: Station, namespace: Namespace) -> No
     connection.transmit(dpkt.tcp.TH_FIN | dpkt.tcp.TH_ACK)
     connection.until(lambda: client.poll() is not None)
     assert client.communicate() == ("from inside\n", None)
+
+
+# ------------------------------------------------------------------------------------------------- IPv6
+
+LINK_LOCAL, OURS = bytes.fromhex("fe80000000000000505400fffe123456"), bytes.fromhex("20010db8000200000000000000000010")
+ROUTER = bytes.fromhex("20010db8000200000000000000000001")
+
+
+def ipv6(source: bytes, to: bytes, protocol: int, payload: bytes, field: int) -> bytes:
+    """A packet whose checksum, at `field` of the payload, is computed here (RFC 8200 8.1)."""
+    pseudo = source + to + len(payload).to_bytes(4, "big") + protocol.to_bytes(4, "big")
+    total = sum(int.from_bytes(chunk.ljust(2, b"\0"), "big") for chunk in in_pairs(pseudo + payload))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    payload = payload[:field] + (~total & 0xFFFF).to_bytes(2, "big") + payload[field + 2 :]
+    return b"\x60\0\0\0" + len(payload).to_bytes(2, "big") + bytes([protocol, 255]) + source + to + payload
+
+
+def in_pairs(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + 2] for at in range(0, len(data), 2))
+
+
+def test_ipv6(namespace: Namespace, tmp_path: Path) -> None:
+    """A router advertisement with the network's prefix, the router's address, and UDP to the namespace's loopback."""
+    wire = Passt(path=namespace.program(tmp_path), ipv4=False, mtu=1500)
+    station = Station(wire)
+
+    def expect(kind: Callable[[dpkt.ip6.IP6], object]) -> dpkt.ip6.IP6:
+        found: list[dpkt.ip6.IP6] = []
+
+        def came() -> bool:
+            packets = [dpkt.ethernet.Ethernet(f).data for f in station.frames()]
+            found.extend(p for p in packets if isinstance(p, dpkt.ip6.IP6) and kind(p))
+            return bool(found)
+
+        station.wait(came, seconds=30)
+        return found[0]
+
+    def icmp(kind: int) -> Callable[[dpkt.ip6.IP6], object]:
+        return lambda p: isinstance(p.data, dpkt.icmp6.ICMP6) and p.data.type == kind
+
+    def put(to: bytes, packet: bytes) -> None:
+        station.put(to + MAC + b"\x86\xdd" + packet)
+
+    all_routers = bytes.fromhex("ff020000000000000000000000000002")
+    own = b"\x01\x01" + MAC
+    put(bytes.fromhex("333300000002"), ipv6(LINK_LOCAL, all_routers, 58, b"\x85" + bytes(7) + own, 2))
+    advertised = bytes(expect(icmp(134)).data)
+    assert OURS[:8] in advertised, "the prefix of the namespace"
+    solicited = bytes.fromhex("ff0200000000000000000001ff000001")
+    put(bytes.fromhex("3333ff000001"), ipv6(LINK_LOCAL, solicited, 58, b"\x87" + bytes(7) + ROUTER + own, 2))
+    neighbour = bytes(expect(icmp(136)).data)
+    router = neighbour[-6:]
+    assert neighbour[8:24] == ROUTER
+    datagram = (40000).to_bytes(2, "big") + (7003).to_bytes(2, "big") + (13).to_bytes(2, "big") + b"\0\0hello"
+    put(router, ipv6(OURS, ROUTER, 17, datagram, 6))
+    answer = expect(lambda p: isinstance(p.data, dpkt.udp.UDP) and p.data.dport == 40000)
+    assert bytes(answer.data.data) == b"HELLO"
+    assert answer.src == ROUTER
+    station.close()
+
+
+def test_a_passt_that_runs_already(namespace: Namespace, tmp_path: Path) -> None:
+    """`socket=`: it is met at its path; when it ends the link goes down, and its successor is found."""
+    place = str(tmp_path / "passt.socket")
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [str(namespace.program(tmp_path)), "--foreground", "--quiet", "--socket", place, "--runas", "0"]
+        options = ["--address", "10.0.2.15", "--netmask", "24", "--gateway", "10.0.2.2", "--ipv4-only"]
+        return subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
+
+    first = start()
+    with Passt(socket=place) as wire:
+        station = Station(wire)
+        station.wait(lambda: wire.link_up, seconds=30)
+        station.arp()
+        assert station.ping(GATEWAY) == b"nicemu"
+        assert wire.pid is None
+        first.terminate()
+        first.wait()
+        station.wait(lambda: not wire.link_up, seconds=30)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(place)
+        second = start()
+        station.wait(lambda: wire.link_up, seconds=30)
+        station.arp()
+        assert station.ping(GATEWAY) == b"nicemu"
+        station.close()
+    second.terminate()
+    second.wait()
 
 
 def test_passt_that_ends(passt: Passt, station: Station) -> None:
