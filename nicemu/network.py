@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from nicemu import backends
 from nicemu.backends import Backend, BackendType, Hub, HubPort, Pair, Wrapper, registry
+from nicemu.backends.base import OVERFLOW, drops
 from nicemu.core import Nic
 from nicemu.devices import find_class
 from nicemu.errors import ConfigurationError, SnapshotError
@@ -73,6 +74,7 @@ class Netdev:
     hub: int | None = None  #: a hubport's
     lower: str = ""  #: the name of the netdev that a hubport joins to its hub
     shut: bool = False  #: a hubport whose link was set off
+    overflow: str = "hold"  #: a hubport's
 
 
 @dataclass
@@ -139,22 +141,26 @@ class Network:
 
     def _make_hubport(self, name: str, values: Values) -> list[Netdev]:
         asked = registry.keywords("netdev", _HUBPORT, values)
+        overflow = _overflow(asked)
         lower = str(asked.get("netdev", ""))
         if lower:
             self._check_free(lower)
         hub = self.hub(asked["hubid"])
         port = hub.connect(self.netdevs[lower].wire) if lower else hub.port()
         port.name = name
-        return [Netdev(name, "hubport", port, port, hub=asked["hubid"], lower=lower)]
+        port.overflow = overflow
+        return [Netdev(name, "hubport", port, port, hub=asked["hubid"], lower=lower, overflow=overflow)]
 
     def _make_pair(self, name: str, values: Values) -> list[Netdev]:
-        peer = registry.keywords("netdev", _PAIR, values)["peer"]
+        asked = registry.keywords("netdev", _PAIR, values)
+        peer, overflow = asked["peer"], _overflow(asked)
         self._check_new(peer)
         if peer == name:
             raise ConfigurationError(f"peer={peer} is the id itself; expected a name for the other end")
         ends = Pair.create()
         for end, end_name in zip(ends, (name, peer), strict=True):
             end.name = end_name
+            end.overflow = overflow
         return [Netdev(end.name, "pair", end, end) for end in ends]
 
     def hub(self, number: int) -> Hub:
@@ -197,6 +203,7 @@ class Network:
         port.end.close()
         made = self.hub(port.hub or 0).connect(netdev.wire)
         made.name = port.name
+        made.overflow = port.overflow
         if port.shut:
             made.set_link(False)
         port.end = port.wire = made
@@ -404,6 +411,12 @@ class Network:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _overflow(asked: Mapping[str, Any]) -> str:
+    choice = str(asked.get(OVERFLOW.name, "hold"))
+    drops(choice)
+    return choice
 
 
 def _one(value: Any) -> Any:

@@ -511,6 +511,8 @@ def test_frames_queue_within_one_turn_in_bounded_time(station: Station) -> None:
     ("options", "message"),
     [
         ({"net": "10.0.2"}, "net=10.0.2 is not a network"),
+        ({"ip": "10.9.0"}, "ip=10.9.0 is not an IPv4 address"),
+        ({"net": "10.9.0.0/16", "ip": "10.9.0.0"}, "net=10.9.0.0/16 and ip=10.9.0.0 are one option"),
         ({"net": "10.0.2.0/33"}, "is not a network"),
         ({"net": "10.0.2.0/30"}, "at most 28 bits"),
         ({"host": "10.0.3.2"}, "host=10.0.3.2 is no station's address in net=10.0.2.0/24"),

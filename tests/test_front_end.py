@@ -55,6 +55,7 @@ CARD = "index=0,type=nic,model=e1000,macaddr=52:54:00:12:34:"
             "-nic user,model=e1000,id=e0,net=10.9.0.0/24",
             [f"e0: {CARD}56", " \\ user.0: " + USER.replace("10.0.2.0", "10.9.0.0")],
         ),
+        ("-nic user,ip=10.9.0.0", [f"e1000.0: {CARD}56", " \\ user.0: " + USER.replace("10.0.2.0", "10.9.0.0")]),
         ("-nic null", [f"e1000.0: {CARD}56", " \\ null.0: index=0,type=null"]),
         ("-nic none", [""]),
         ("-net none", [""]),

@@ -91,6 +91,20 @@ def test_pair(bench: Bench) -> None:
     assert bench.heard()["e0"] == [frame(1)]
 
 
+def test_overflow_of_ports_and_cables(bench: Bench) -> None:
+    network = bench.network
+    network.netdev_add("loopback", {"id": "n0"})
+    network.netdev_add("hubport", {"id": "p0", "hubid": 0, "netdev": "n0", "overflow": "drop"})
+    network.netdev_add("hubport", {"id": "p1", "hubid": 0})
+    network.netdev_add("pair", {"id": "a", "peer": "b", "overflow": "drop"})
+    network.object_add("rate", {"netdev": "n0", "rate": "1G"})  # the port is made anew
+    found = {name: netdev.end.overflow for name, netdev in network.netdevs.items()}
+    assert found == {"n0": "hold", "p0": "drop", "p1": "hold", "a": "drop", "b": "drop"}
+    with pytest.raises(ConfigurationError, match="overflow=lose; expected drop or hold"):
+        network.netdev_add("hubport", {"id": "p2", "hubid": 0, "overflow": "lose"})
+    assert "p2" not in network.netdevs
+
+
 def test_netdev_del_and_add_on_a_live_card(bench: Bench) -> None:
     bench.network.netdev_add("loopback", {"id": "n0"})
     driver = bench.card("e0", "n0")

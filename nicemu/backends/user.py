@@ -79,6 +79,13 @@ def _network(net: str) -> IPv4Network:
     return network
 
 
+def _net(net: str, ip: str) -> str:
+    """The network of `net`, or of QEMU's older `ip`, which has no mask."""
+    if net and ip:
+        raise ConfigurationError(f"net={net} and ip={ip} are one option; expected one of them")
+    return net or f"{read_ipv4('ip', ip) if ip else '10.0.2.0'}/24"
+
+
 class _Ipv4Plan(NamedTuple):
     net: IPv4Network
     host: IPv4Address
@@ -148,11 +155,11 @@ def _check_text(option: str, text: str, limit: int) -> str:
 class User(Backend):
     """A network of the guest's own behind a NAT: DHCP, DNS, TCP, UDP and ICMP echo, with no privilege and no set-up.
 
-    Options are QEMU's: `net` (10.0.2.0/24), `host` (the gateway, 10.0.2.2, which reaches this machine's 127.0.0.1),
-    `dns` (10.0.2.3), `dhcpstart` (10.0.2.15), `hostname` and `domainname` and `dnssearch` for DHCP, `restrict` (nothing
-    leaves the network but what hostfwd lets in), `tftp` (a folder that is served) with `bootfile` and
-    `tftp_server_name`, `ipv4` and `ipv6` (each may be switched off) with `ipv6_net` (or `ipv6_prefix` and
-    `ipv6_prefixlen`), `ipv6_host` and `ipv6_dns`, `hostfwd` rules such as `tcp::5555-:22` or `unix:/run/x-:22`,
+    Options are QEMU's: `net` (10.0.2.0/24; or `ip`, whose mask is /24), `host` (the gateway, 10.0.2.2, which reaches
+    this machine's 127.0.0.1), `dns` (10.0.2.3), `dhcpstart` (10.0.2.15), `hostname` and `domainname` and `dnssearch`
+    for DHCP, `restrict` (nothing leaves the network but what hostfwd lets in), `tftp` (a folder that is served) with
+    `bootfile` and `tftp_server_name`, `ipv4` and `ipv6` (each may be switched off) with `ipv6_net` (or `ipv6_prefix`
+    and `ipv6_prefixlen`), `ipv6_host` and `ipv6_dns`, `hostfwd` rules such as `tcp::5555-:22` or `unix:/run/x-:22`,
     `guestfwd` rules such as `tcp:10.0.2.100:80-cmd:cat` (`-unix:PATH`, `-tcp:HOST:PORT`), and `smb`, a folder that
     Samba's smbd serves at `smbserver` (10.0.2.4).  A guest reaches guestfwd and SMB although `restrict` is on.
 
@@ -172,7 +179,7 @@ class User(Backend):
     def __init__(
         self,
         *,
-        net: str = "10.0.2.0/24",
+        net: str = "",
         host: str = "",
         dhcpstart: str = "",
         dns: str = "",
@@ -194,6 +201,7 @@ class User(Backend):
         guestfwd: Sequence[str] = (),
         smb: str | os.PathLike[str] = "",
         smbserver: str = "",
+        ip: str = "",
         name: str = "",
     ) -> None:
         if not ipv4 and not ipv6:
@@ -205,7 +213,7 @@ class User(Backend):
         folder = os.fspath(tftp)
         if folder and not Path(folder).is_dir():
             raise ConfigurationError(f"tftp={folder} is not a folder; expected the one to serve")
-        self.ipv4 = _plan_ipv4(net, host, dhcpstart, dns)
+        self.ipv4 = _plan_ipv4(_net(net, ip), host, dhcpstart, dns)
         self.ipv6 = _plan_ipv6(_prefix6(ipv6_net, ipv6_prefix, ipv6_prefixlen), ipv6_host, ipv6_dns)
         ways += self._share(os.fspath(smb), smbserver)
         self.restrict = restrict
@@ -374,6 +382,7 @@ _OPTIONS = (
     Option("ipv6-dns", "addr", "the IPv6 name server", "fec0::3"),
     Option("ipv6-prefix", "addr", "the guest's IPv6 prefix, without its length", "fec0::"),
     Option("ipv6-prefixlen", "int", "the length of ipv6-prefix", "64"),
+    Option("ip", "addr", "net=, without its length, which is 24"),
     Option(
         "hostfwd",
         "rule",
