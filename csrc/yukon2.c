@@ -533,6 +533,7 @@ static void control_flow(nic_device *device)
 
 static void again_expired(nic_device *device)
 {
+    control_flow(device); /* the receiver may have been switched off */
     if (yukon2_of(device)->congested)
         send_pause(device, YUKON2_XOFF);
 }

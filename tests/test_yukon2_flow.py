@@ -74,6 +74,15 @@ def test_frames_that_are_held_back_come_in_before_the_far_side_may_go_on() -> No
     assert (rig.take(), len(rig.status())) == ([pause(0)], 1)
 
 
+def test_a_receiver_that_is_switched_off_asks_for_nothing() -> None:
+    rig = rig_with(0)
+    rig.arrive(FRAME)
+    assert rig.take() == [pause(0xFFFF)]
+    rig["GM_GP_CTRL"] &= ~(1 << 11)
+    rig.clock.advance(10**9)
+    assert rig.take() == [pause(0)]
+
+
 def test_it_waits_for_a_wire_that_is_busy() -> None:
     rig = rig_with(0)
     rig.tap.room = 0
