@@ -73,6 +73,6 @@ CARD = Card(
         Check("MTU 9000, TCP", "mtu", ("9000",)),
         soak(5),
         *life(),
-        *on_a_raw_wire(jumbo=9000, vlan=("no-filter",)),
+        *on_a_raw_wire(jumbo=9000, vlan=("insertion", "no-filter")),
     ),
 )  # fmt: skip
