@@ -542,8 +542,17 @@ static void count_left(nic_device *device, const nic_frame *packet, const nic_of
 
 typedef enum outcome { UNDONE, DONE, OVER } outcome;
 
+static bool can_leave(const walk *w, const uint8_t *head, const yukon2_headers *h, uint32_t mss, bool tag)
+{
+    const yukon2_batch *batch = &yukon2_of(w->device)->batch;
+    return batch->offloads & NIC_OFFLOAD_TCP4 && !w->tx->segment && !tag &&
+           yukon2_reg(w->device, w->cells + Q_CSR) & CSR_IPIDINCR &&
+           yukon2_leaves_large(w->device, head, h, batch->length, mss);
+}
+
 /* Has the wire segment a request, which goes alone.  UNDONE: the wire does not; OVER: neither, and the walk is over. */
-static outcome leave_large(walk *w, const request *r, const yukon2_headers *h, uint32_t mss, uint32_t segments)
+static outcome leave_large(walk *w, const request *r, const uint8_t *head, const yukon2_headers *h, uint32_t mss,
+                           uint32_t segments)
 {
     nic_device *device = w->device;
     yukon2_batch *batch = &yukon2_of(device)->batch;
@@ -554,8 +563,7 @@ static outcome leave_large(walk *w, const request *r, const yukon2_headers *h, u
     if (!(nic_port_offloads(&device->port) & NIC_OFFLOAD_TCP4))
         return UNDONE;
     form f = open_frame(batch, h->length);
-    nic_frame whole = {batch->pieces, batch->piece_count, batch->length, 0, NULL};
-    nic_frame_copy(&whole, f.head, h->length);
+    memcpy(f.head, head, h->length); /* what was looked at, whatever the guest has made of it since */
     yukon2_finish_headers(f.head, h, batch->length);
     add_pieces(batch, &f, h->length, batch->length);
     nic_offload left = {.kind = NIC_OFFLOAD_TCP4, .checksum_start = (uint16_t)h->transport,
@@ -594,10 +602,8 @@ static bool send_large(walk *w, request *r)
     bool tag = tagged(w, r);
     uint32_t mss = large - h.length, payload = batch->length - h.length;
     uint32_t segments = payload ? (payload + mss - 1) / mss : 1;
-    if (NIC_UNLIKELY(batch->offloads & NIC_OFFLOAD_TCP4) && !w->tx->segment && !tag &&
-        yukon2_reg(w->device, w->cells + Q_CSR) & CSR_IPIDINCR &&
-        yukon2_leaves_large(w->device, window, &h, batch->length, mss)) {
-        outcome left = leave_large(w, r, &h, mss, segments);
+    if (NIC_UNLIKELY(can_leave(w, window, &h, mss, tag))) {
+        outcome left = leave_large(w, r, window, &h, mss, segments);
         if (left != UNDONE)
             return left == DONE;
     }
