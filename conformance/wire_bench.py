@@ -22,10 +22,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import nicemu
 from nicemu.backends import parse
 from nicemu.drivers import attach
+from nicemu.engine import lib
 
 from .emulated import driven
 from .provision import ensure
@@ -46,16 +48,45 @@ class BenchError(Exception):
     """A tool or a side did not do its part."""
 
 
+class Cost(NamedTuple):
+    """ns per frame: elapsed, and of the processor for the end that is measured."""
+
+    elapsed: float
+    processor: float = float("nan")
+
+
+@dataclass
+class Side:
+    """What one side took, a cost a burst."""
+
+    costs: list[Cost] = field(default_factory=list)
+
+    @property
+    def elapsed(self) -> float:
+        """The best."""
+        return min(cost.elapsed for cost in self.costs)
+
+    @property
+    def processor(self) -> float:
+        """The best."""
+        return min(cost.processor for cost in self.costs)
+
+    @property
+    def shown(self) -> str:
+        """Best and median of the elapsed time."""
+        return f"{self.elapsed:.0f} ({statistics.median(cost.elapsed for cost in self.costs):.0f})"
+
+
 @dataclass
 class Row:
-    """ns per frame of one subject, a number a round and side."""
+    """One subject."""
 
     wire: str
     way: str
     size: int
-    floor: list[float] = field(default_factory=list)
-    ours: list[float] = field(default_factory=list)
-    qemu: list[float] = field(default_factory=list)
+    floor: Side = field(default_factory=Side)
+    ours: Side = field(default_factory=Side)
+    qemu: Side = field(default_factory=Side)
 
 
 def netdevs(wire: str, folder: Path) -> str:
@@ -95,6 +126,11 @@ class Sink:
         """So far."""
         return int(struct.unpack_from("=Q", self._counts)[0])
 
+    @property
+    def processor(self) -> int:
+        """ns of the processor so far (proc(5), schedstat)."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0])
+
 
 def wait(condition: Callable[[], object], what: str) -> None:
     """Look often, and let the others have the processor in between."""
@@ -110,25 +146,29 @@ def blast(tool: Path, wire: str, path: Path, size: int) -> subprocess.Popen[byte
     return subprocess.Popen([tool, "blast", wire, path, str(FRAMES), str(size)], stdout=subprocess.PIPE)
 
 
-def begun(blaster: subprocess.Popen[bytes]) -> int:
-    """When it began."""
+def told(blaster: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """When it began, and ns of the processor that it took."""
     assert blaster.stdout is not None
     with blaster.stdout:
         said = blaster.stdout.readline()
     if blaster.wait(PATIENCE) or not said:
         raise BenchError("the blaster failed")
-    return int(said)
+    begun, used = said.split()
+    return int(begun), int(used)
 
 
-def floor(tool: Path, wire: str, size: int, folder: Path) -> list[float]:
-    """Blaster to sink."""
+def floor(tool: Path, wire: str, way: str, size: int, folder: Path) -> list[Cost]:
+    """Blaster to sink; the end that is measured is the one in our card's place."""
     taken = []
     with Sink(tool, wire, folder) as sink:
         for number in range(1, TIMES + 1):
+            before = sink.processor
             blaster = blast(tool, wire, sink.far, size)
             wait(lambda number=number: sink.frames == number * FRAMES, "frames")
             end = time.monotonic_ns()
-            taken.append((end - begun(blaster)) / FRAMES)
+            begun, sending = told(blaster)
+            used = sending if way == "out" else sink.processor - before
+            taken.append(Cost((end - begun) / FRAMES, used / FRAMES))
     return taken
 
 
@@ -147,30 +187,35 @@ def our_card(netdev: str) -> Iterator[tuple[nicemu.Nic, nicemu.drivers.Driver]]:
         yield nic, driver
 
 
+def cost(start: int, used: int) -> Cost:
+    """Of a burst since then, by the clock and by this thread's processor time."""
+    return Cost((time.monotonic_ns() - start) / FRAMES, (time.thread_time_ns() - used) / FRAMES)
+
+
 def turn_until(nic: nicemu.Nic, condition: Callable[[], object]) -> None:
     """Run the card's loop until the condition holds."""
     deadline = time.monotonic() + PATIENCE
+    loop = nic.loop.handle
     while not condition():
-        if time.monotonic() > deadline:
+        if lib.nic_loop_turn(loop, 10**6) or time.monotonic() > deadline:
             raise BenchError(f"no frames within {PATIENCE:.0f} s")
-        nic.loop.turn(1e-3)
 
 
-def ours_out(tool: Path, wire: str, size: int, folder: Path) -> list[float]:
+def ours_out(tool: Path, wire: str, size: int, folder: Path) -> list[Cost]:
     """Our card to the sink."""
     taken = []
     with Sink(tool, wire, folder) as sink, our_card(netdevs(wire, folder)) as (nic, driver):
         for number in range(1, TIMES + 1):
             for _ in range(FRAMES):
                 driver.queue(b"\xff" * size)
-            start = time.monotonic_ns()
+            start, used = time.monotonic_ns(), time.thread_time_ns()
             driver.ring()
             turn_until(nic, lambda number=number: sink.frames == number * FRAMES)
-            taken.append((time.monotonic_ns() - start) / FRAMES)
+            taken.append(cost(start, used))
     return taken
 
 
-def ours_in(tool: Path, wire: str, size: int, folder: Path) -> list[float]:
+def ours_in(tool: Path, wire: str, size: int, folder: Path) -> list[Cost]:
     """The blaster to our card."""
     taken = []
     with our_card(incoming(wire, folder)) as (nic, driver):
@@ -178,16 +223,17 @@ def ours_in(tool: Path, wire: str, size: int, folder: Path) -> list[float]:
             assert nic.backend is not None
             before = nic.backend.counters.received_frames
             blaster = blast(tool, wire, folder / "near", size)
+            used = time.thread_time_ns()
             turn_until(nic, lambda before=before: nic.backend.counters.received_frames == before + FRAMES)
-            end = time.monotonic_ns()
-            taken.append((end - begun(blaster)) / FRAMES)
+            now = cost(0, used)
+            taken.append(Cost(now.elapsed - told(blaster)[0] / FRAMES, now.processor))
             turn_until(nic, lambda: nic.backend.link_up is (wire == "dgram"))
             if len(driver.receive()) != FRAMES:
                 raise BenchError("our card lost frames")
     return taken
 
 
-def qemu_out(tool: Path, wire: str, size: int, folder: Path) -> list[float]:
+def qemu_out(tool: Path, wire: str, size: int, folder: Path) -> list[Cost]:
     """QEMU's card to the sink."""
     taken = []
     with (
@@ -201,11 +247,11 @@ def qemu_out(tool: Path, wire: str, size: int, folder: Path) -> list[float]:
             start = time.monotonic_ns()
             driver.ring()
             wait(lambda number=number: sink.frames == number * FRAMES, "frames of QEMU's card")
-            taken.append((time.monotonic_ns() - start) / FRAMES)
+            taken.append(Cost((time.monotonic_ns() - start) / FRAMES))
     return taken
 
 
-def qemu_in(tool: Path, wire: str, size: int, folder: Path) -> list[float]:
+def qemu_in(tool: Path, wire: str, size: int, folder: Path) -> list[Cost]:
     """The blaster to QEMU's card."""
     taken = []
     with driven(ensure(), folder, "e1000", incoming(wire, folder), tx_count=RING, rx_count=RING) as (_, driver):
@@ -214,7 +260,7 @@ def qemu_in(tool: Path, wire: str, size: int, folder: Path) -> list[float]:
             blaster = blast(tool, wire, folder / "near", size)
             wait(lambda last=last: driver.rx["status"][last] & 1, "frames of QEMU's card")
             end = time.monotonic_ns()
-            taken.append((end - begun(blaster)) / FRAMES)
+            taken.append(Cost((end - told(blaster)[0]) / FRAMES))
             if len(driver.receive()) != FRAMES:
                 raise BenchError("QEMU's card lost frames")
     return taken
@@ -233,27 +279,29 @@ def measure(rows: list[Row]) -> None:
         tool = build(Path(name))
         for row in rows:
             sides = (
-                (row.floor, floor),
+                (row.floor, lambda tool, wire, size, folder, way=row.way: floor(tool, wire, way, size, folder)),
                 (row.ours, ours_out if row.way == "out" else ours_in),
                 (row.qemu, qemu_out if row.way == "out" else qemu_in),
             )
-            for numbers, side in sides:
+            for side, measured in sides:
                 with tempfile.TemporaryDirectory(prefix="nicemu-wire-") as folder:
-                    numbers += side(tool, row.wire, row.size, Path(folder))
+                    side.costs += measured(tool, row.wire, row.size, Path(folder))
 
 
 def table(rows: list[Row]) -> str:
-    """Best and median of each side, and how the bests compare."""
+    """Best and median of each side, and how the bests compare; at the end the processor's time."""
     lines = [
-        "| wire | way | bytes | floor | nicemu | QEMU | nicemu / floor | QEMU / nicemu |",
-        "|---|---|---|---|---|---|---|---|",
+        "| wire | way | bytes | floor | nicemu | QEMU | nicemu / floor | QEMU / nicemu | CPU floor | nicemu | ratio |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        sides = [f"{min(side):.0f} ({statistics.median(side):.0f})" for side in (row.floor, row.ours, row.qemu)]
-        ratios = min(row.ours) / min(row.floor), min(row.qemu) / min(row.ours)
-        lines.append(
-            f"| {row.wire} | {row.way} | {row.size} | {' | '.join(sides)} | {ratios[0]:.2f} | {ratios[1]:.1f} |"
+        floor, ours, qemu = row.floor, row.ours, row.qemu
+        cells = (
+            f"{row.wire} | {row.way} | {row.size} | {floor.shown} | {ours.shown} | {qemu.shown}",
+            f"{ours.elapsed / floor.elapsed:.2f} | {qemu.elapsed / ours.elapsed:.1f}",
+            f"{floor.processor:.0f} | {ours.processor:.0f} | {ours.processor / floor.processor:.2f}",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

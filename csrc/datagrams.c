@@ -141,6 +141,10 @@ size_t datagrams_send(nic_backend *backend, const nic_frame *frames, size_t coun
             done += (size_t)sent;
             tried = false;
             yields = YIELDS;
+            if ((size_t)sent < n) { /* there is no more room, as a rule; if not, the next call tells */
+                yields--;
+                sched_yield();
+            }
             continue;
         }
         switch (judge(self, errno, &tried)) {
