@@ -1,7 +1,8 @@
 """A wire over a socket costs little more than the socket calls, and a fraction of what QEMU's costs.
 
 The aims are 1.5 times the bare calls on a datagram socket, and a quarter of QEMU's time on a stream, which is reached
-outward; the limits leave room for what else the machine does, which only ever adds. The bests are compared.
+outward. The limits leave room for what else the machine does, which only ever adds: what passes on a datagram socket is
+mostly how two processes wake one another. The bests are compared, by the clock and in processor time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from . import wire_bench
 
 ROUNDS = 8
 DGRAM_MOST = 2.0
-STREAM_LEAST = {"out": 3.0, "in": 1.2}  # inward QEMU reads in large pieces too, and the floor is near
+STREAM_LEAST = {"out": 4.0, "in": 1.2}  # inward QEMU reads in large pieces too, and the floor is near
 
 pytestmark = pytest.mark.alone
 
@@ -33,7 +34,12 @@ def measured_until(wire: str, way: str, holds: Callable[[wire_bench.Row], bool])
 @pytest.mark.parametrize("way", ["out", "in"])
 def test_a_datagram_costs_at_most_twice_the_bare_calls(way: str) -> None:
     def holds(row: wire_bench.Row) -> bool:
-        return min(row.ours) <= DGRAM_MOST * min(row.floor) and min(row.ours) < min(row.qemu)
+        ours, floor = row.ours, row.floor
+        return (
+            ours.processor <= DGRAM_MOST * floor.processor
+            and ours.elapsed <= DGRAM_MOST * floor.elapsed
+            and ours.elapsed < row.qemu.elapsed
+        )
 
     row = measured_until("dgram", way, holds)
     assert holds(row), row
@@ -43,7 +49,7 @@ def test_a_datagram_costs_at_most_twice_the_bare_calls(way: str) -> None:
 @pytest.mark.parametrize("way", ["out", "in"])
 def test_a_frame_in_a_stream_costs_a_part_of_qemus_time(way: str) -> None:
     def holds(row: wire_bench.Row) -> bool:
-        return STREAM_LEAST[way] * min(row.ours) <= min(row.qemu)
+        return STREAM_LEAST[way] * row.ours.elapsed <= row.qemu.elapsed
 
     row = measured_until("stream", way, holds)
     assert holds(row), row

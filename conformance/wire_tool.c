@@ -3,7 +3,8 @@
  *
  *   wire_tool sink dgram|stream PATH COUNTS      takes frames at a Unix socket; two u64 in a file: frames, ready
  *   wire_tool blast dgram|stream PATH N SIZE     sends N frames of SIZE bytes, 64 to a call; prints when it began and the
- *                                                processor time that it took, in ns
+ *                                                processor time that it took, in ns; a buffer for each frame, as a
+ *                                                card's driver has
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,9 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, FRAME_MAX = 2048, READ_MAX = 1 << 18 };
+enum { BATCH = 64, FRAME_MAX = 2048, BUFFERS = 2048, READ_MAX = 1 << 18 };
 
-static uint8_t frames[BATCH][FRAME_MAX];
+static uint8_t frames[BUFFERS][FRAME_MAX];
 static struct iovec pieces[2 * BATCH];
 static struct mmsghdr messages[BATCH];
 
@@ -86,15 +87,16 @@ static void sink_stream(int listener, volatile uint64_t *counts)
 static void blast(int fd, int stream, int number, uint32_t size)
 {
     uint32_t header = htonl(size);
+    memset(frames, 0xff, sizeof(frames));
     for (int i = 0; i < BATCH; i++) {
-        memset(frames[i], 0xff, 6);
         pieces[2 * i] = (struct iovec){&header, 4};
-        pieces[2 * i + 1] = (struct iovec){frames[i], size};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &pieces[2 * i + 1], .msg_iovlen = 1};
     }
     uint64_t begun = ns_of(CLOCK_MONOTONIC), used = ns_of(CLOCK_PROCESS_CPUTIME_ID);
     for (int done = 0; done < number;) {
         int batch = number - done < BATCH ? number - done : BATCH;
+        for (int i = 0; i < batch; i++)
+            pieces[2 * i + 1] = (struct iovec){frames[(done + i) % BUFFERS], size};
         struct msghdr gathered = {.msg_iov = pieces, .msg_iovlen = 2 * (size_t)batch};
         ssize_t n = stream ? sendmsg(fd, &gathered, 0) : sendmmsg(fd, messages, (unsigned)batch, 0);
         if (n < 0)
