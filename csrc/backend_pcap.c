@@ -63,7 +63,8 @@ typedef struct pcap {
     int fd;
     int format;
     uint32_t snaplen;
-    int64_t start;  /* wall time of device time 0, or -1: not known yet */
+    bool timed;     /* start is known */
+    int64_t start;  /* wall time of device time 0; before 1970 where the card's clock is ahead of the machine's */
     off_t whole;    /* bytes of whole records; -1: the file cannot be cut */
     uint64_t records;
     int error;      /* that ended the dump */
@@ -77,12 +78,14 @@ typedef struct pcap {
 static uint64_t record_time(pcap *dump)
 {
     int64_t now = (int64_t)nic_backend_now(&dump->base);
-    if (dump->start < 0) {
+    if (!dump->timed) {
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);
         dump->start = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - now;
+        dump->timed = true;
     }
-    return (uint64_t)(dump->start + now);
+    int64_t time = dump->start + now;
+    return time < 0 ? 0 : (uint64_t)time; /* the card has another clock, which is behind: no file tells of 1969 */
 }
 
 /* ------------------------------------------------------------------ file */
@@ -266,6 +269,7 @@ nic_backend *nic_pcap_new(int fd, int format, uint32_t snaplen, int64_t start, i
     dump->fd = fd;
     dump->format = format;
     dump->snaplen = snaplen;
+    dump->timed = start >= 0;
     dump->start = start;
     dump->whole = lseek(fd, 0, SEEK_CUR);
     *error = write_file_header(dump) ? 0 : dump->error;

@@ -453,6 +453,30 @@ def test_no_descriptor_left_for_a_new_connection_does_not_turn_in_circles(statio
         client.close()
 
 
+def test_a_host_that_does_not_answer_delays_nobody_else(station: Station) -> None:
+    """A listener whose queue is full keeps a connection waiting; what others say goes through meanwhile."""
+    station.arp()
+    segments = []
+
+    def answer(packet: dpkt.ip.IP) -> bool:
+        if isinstance(packet.data, dpkt.tcp.TCP):
+            segments.append(packet.data)
+        return isinstance(packet.data, dpkt.udp.UDP) and packet.data.dport == 40000
+
+    with listener() as full, listener(socket.SOCK_DGRAM) as server:
+        full.listen(0)
+        first = socket.create_connection(full.getsockname())
+        Connection(station, 41000, GATEWAY, full.getsockname()[1]).transmit(dpkt.tcp.TH_SYN)
+        for number in range(20):
+            station.udp(GATEWAY, server.getsockname()[1], b"question %d" % number)
+            station.turn()
+            data, sender = server.recvfrom(2000)
+            server.sendto(data, sender)
+            assert bytes(station.expect(answer).data.data) == b"question %d" % number
+        assert segments == []
+        first.close()
+
+
 def test_it_leaves_no_descriptors_and_no_memory_behind() -> None:
     def cycle() -> None:
         with User(hostfwd=[f"tcp:127.0.0.1:{free_port()}-:22"]) as user, listener(socket.SOCK_DGRAM) as server:
