@@ -40,9 +40,11 @@ class StandIn(Backend):
     kind = "tap"
     lossless = True
 
-    def __init__(self, size: int, kind: int = socket.SOCK_SEQPACKET) -> None:
+    def __init__(self, size: int, kind: int = socket.SOCK_SEQPACKET, room: int = 0) -> None:
         near, self.far = socket.socketpair(socket.AF_UNIX, kind)
         near.setblocking(False)
+        if room:
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
         self.far.setblocking(False)
         kinds = lib.NIC_OFFLOAD_CHECKSUM | lib.NIC_OFFLOAD_TCP4 | lib.NIC_OFFLOAD_TCP6
         self.told = ffi.new_handle(partial(_tell_loss, "tap9"))
@@ -192,6 +194,19 @@ def test_a_full_kernel_holds_the_card_back_in_order(headed: StandIn) -> None:
     assert heard == [PLAIN + f for f in frames]
     assert headed.counters.send_drops == 0
     nic.close()
+
+
+def test_a_frame_that_the_kernel_refuses_is_lost_alone() -> None:
+    """EMSGSIZE here; ENOBUFS, ENOMEM and EIO (the interface is down) say no more than that about the next frame."""
+    with StandIn(10, room=4096) as tap:
+        station = Station(tap)
+        first, last = numbered(2)
+        station.put(first, first.ljust(12000, b"\0"), last)
+        station.turn()
+        assert tap.heard() == [PLAIN + first, PLAIN + last]
+        assert (tap.counters.send_drops, tap.counters.errors) == (1, 1)
+        assert tap.link_up
+        station.close()
 
 
 def test_while_the_card_has_no_room_the_descriptor_rests(headed: StandIn) -> None:

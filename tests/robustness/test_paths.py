@@ -12,7 +12,7 @@ D19     fork                                    this module, tests/robustness/te
 D20     exceptions of one wire of several       this module
 D21     hosts and name servers that do not answer tests/test_backend_user.py
 D22     VDE switch stops                        tests/test_backend_vde.py, conformance/test_vde.py
-D23     a host that refuses jumbo frames        tests/test_backend_socket_faults.py
+D23     a host that refuses jumbo frames        tests/test_backend_socket_faults.py, tests/test_backend_tap.py
 D24     allocation failure                      tests/robustness/test_allocation.py
 D25     guest memory that goes away             tests/robustness/test_dma.py
 D26-D27 interpreter shutdown, closing twice     tests/robustness/test_life.py
