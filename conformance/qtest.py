@@ -20,6 +20,7 @@ BRIDGE_SLOT, BRIDGE_ROUTES = 1, 0x60  # the PIIX3's PIRQ routing registers
 INTERRUPT = 11
 MEMORY_WINDOW = 0xE0000000
 IO_WINDOW = 0xC000
+SLOT_IO, SLOT_MEMORY = 0x400, 0x1000000  # what each slot's BARs have there
 COMMAND_IO, COMMAND_MEMORY, COMMAND_MASTER = 1, 2, 4
 WIDTHS = {1: "b", 2: "w", 4: "l", 8: "q"}
 
@@ -92,23 +93,23 @@ class Machine:
         self.command("outb", "0xa0", "0x0a")
         return bool(int(self.command("inb", "0xa0"), 16) >> INTERRUPT - 8 & 1)
 
-    def place_bars(self) -> dict[int, Bar]:
+    def place_bars(self, slot: int = SLOT) -> dict[int, Bar]:
         """Size and place every BAR, then enable I/O, memory and bus mastering; BARs by number."""
         bars: dict[int, Bar] = {}
-        next_base = {True: IO_WINDOW, False: MEMORY_WINDOW}
+        next_base = {True: IO_WINDOW + (slot - SLOT) * SLOT_IO, False: MEMORY_WINDOW + (slot - SLOT) * SLOT_MEMORY}
         for number in range(6):
             offset = 0x10 + 4 * number
-            self.config_write(offset, 0xFFFFFFFF)
-            answer = self.config_read(offset)
+            self.config_write(offset, 0xFFFFFFFF, slot)
+            answer = self.config_read(offset, slot)
             if answer in (0, 0xFFFFFFFF):
                 continue
             io = bool(answer & 1)
             size = (~(answer & (0xFFFC if io else 0xFFFFFFF0)) & (0xFFFF if io else 0xFFFFFFFF)) + 1
             base = -(-next_base[io] // size) * size
             next_base[io] = base + size
-            self.config_write(offset, base)
+            self.config_write(offset, base, slot)
             bars[number] = Bar(io, base, size)
-        self.config_write(4, COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER)
+        self.config_write(4, COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER, slot)
         return bars
 
 

@@ -2,7 +2,8 @@
 
 The accesses of many turns go to QEMU in one piece, and the register read at the end of each turn is answered when its
 frames are done; what the same text costs without the doorbell, the protocol included, is taken off. No frame arrives
-here, for any netdev costs more than the card: reception is what the PHY's loopback costs more than sending does.
+here, for any netdev costs more than the card: reception is what the PHY's loopback costs more than sending does, or
+what a second card on a hub adds to the first one's sending.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ COUNTED_TURNS = 10
 PATIENCE = 5.0
 #: QEMU's model takes no frame for a second of virtual time after reception was switched on.
 SETTLE = 2_000_000_000
+FAR_SLOT, FAR_MAC = 6, "52:54:00:12:34:57"  # the second card, where a workload has one
 
 
 class Session:
@@ -41,19 +43,23 @@ class Session:
         self.computer = computer
         self.workload = workload
         self.bars = computer.place_bars()
+        if workload.hub:
+            far = computer.place_bars(FAR_SLOT)
+            for step in workload.hub:
+                self.perform(step, far)
         for step in workload.setup:
-            self.perform(step)
+            self.perform(step, self.bars)
         computer.advance(SETTLE)
         self.turn = self.text(workload.back + workload.kick + workload.fence)
         self.rest = self.text(workload.back + workload.rest + workload.fence)
         self.turns(1)
 
-    def perform(self, step: Step) -> None:
+    def perform(self, step: Step, bars: dict[int, Bar]) -> None:
         match step:
             case Write(bar, offset, value, size):
-                self.computer.write(self.bars[bar], offset, value, size)
+                self.computer.write(bars[bar], offset, value, size)
             case Read(bar, offset, size):
-                self.computer.read(self.bars[bar], offset, size)
+                self.computer.read(bars[bar], offset, size)
             case Store(address, content):
                 for at in range(0, len(content), CHUNK):
                     part = content[at : at + CHUNK]
@@ -61,7 +67,7 @@ class Session:
                     self.computer.command("b64write", hex(address + at), hex(len(part)), coded)
             case Until(bar, offset, mask, value):
                 deadline = time.monotonic() + PATIENCE
-                while self.computer.read(self.bars[bar], offset) & mask != value:
+                while self.computer.read(bars[bar], offset) & mask != value:
                     if time.monotonic() > deadline:
                         raise BenchError(f"QEMU, {self.workload.name}: {offset:#x} & {mask:#x} never was {value:#x}")
                     self.computer.advance(1_000_000)
@@ -124,16 +130,29 @@ def verb(bar: Bar, kind: str, size: int) -> str:
     return {"read": "in", "write": "out"}[kind] + WIDTHS[size] if bar.io else kind + WIDTHS[size]
 
 
+def cards_on_a_wire(peer: str, hub: Sequence[Step] | None) -> list[str]:
+    """QEMU's options for one card without a wire, one on a hub, or two."""
+    if hub is None:
+        return ["-device", f"{peer},mac={MAC},addr=5,romfile="]
+    cards = [(5, MAC), (FAR_SLOT, FAR_MAC)][: 2 if hub else 1]
+    return [
+        option
+        for slot, mac in cards
+        for option in ("-netdev", f"hubport,id=port{slot},hubid=0",
+                       "-device", f"{peer},netdev=port{slot},mac={mac},addr={slot},romfile=")
+    ]  # fmt: skip
+
+
 @contextlib.contextmanager
 def session(tree: Tree, model: str, workload: Workload) -> Iterator[Session]:
-    """A fresh QEMU with its model of the card and no netdev, set up for the workload."""
+    """A fresh QEMU with its model of the card, set up for the workload: no netdev, or a hub, perhaps a second card."""
     found = card(find_class(model).CARD)
     peer = found.peer if found.model == model else None
     if peer is None:
         raise BenchError(f"QEMU has no model of {model}")
     with (
         tempfile.TemporaryDirectory(prefix="nicemu-bench-") as folder,
-        machine(tree, Path(folder), ["-device", f"{peer},mac={MAC},addr=5,romfile="]) as computer,
+        machine(tree, Path(folder), cards_on_a_wire(peer, workload.hub)) as computer,
     ):
         yield Session(computer, workload)
 

@@ -157,9 +157,14 @@ static uint32_t crc_tables(uint32_t crc, const uint8_t *from, size_t length)
 /*
  * Carry-less multiplication: 128 bits of the message times x^n mod P stand for the same bits n places further on, so
  * blocks are folded into later ones until 128 bits are left.  The constants are x^n mod P, reflected and shifted left
- * by one, for the distances of the two halves: 512 and 128 bits (Gopal and others, Intel 323102).
+ * by one, for n = distance + 32 and distance - 32 (Gopal and others, Intel 323102).
  */
 #define CRC_TARGET __attribute__((target("pclmul,sse4.1")))
+#define CRC_TARGET_WIDE __attribute__((target("vpclmulqdq,avx2,pclmul,sse4.1")))
+#define CRC_BY_128 0x00ccaa009e, 0x01751997d0
+#define CRC_BY_256 0x015a546366, 0x00f1da05aa
+#define CRC_BY_512 0x01c6e41596, 0x0154442bd4
+#define CRC_BY_1024 0x014a7fe880, 0x01e88ef372
 
 CRC_TARGET static inline __m128i crc_fold(__m128i block, __m128i distance, __m128i next)
 {
@@ -186,10 +191,18 @@ CRC_TARGET static inline uint32_t crc_reduce(__m128i block)
     return (uint32_t)_mm_extract_epi32(_mm_xor_si128(block, quotient), 1);
 }
 
+/* What is left behind `at`: whole blocks, the reduction, then less than a block. */
+CRC_TARGET static inline uint32_t crc_finish(__m128i block, const uint8_t *from, size_t at, size_t length)
+{
+    const __m128i by128 = _mm_set_epi64x(CRC_BY_128);
+    for (; length - at >= 16; at += 16)
+        block = crc_fold(block, by128, crc_load(from + at));
+    return crc_tables(crc_reduce(block), from + at, length - at);
+}
+
 CRC_TARGET static uint32_t crc_multiply(uint32_t crc, const uint8_t *from, size_t length)
 {
-    const __m128i by512 = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4);
-    const __m128i by128 = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
+    const __m128i by512 = _mm_set_epi64x(CRC_BY_512), by128 = _mm_set_epi64x(CRC_BY_128);
     __m128i block = _mm_xor_si128(crc_load(from), _mm_cvtsi32_si128((int)crc));
     size_t at = 16;
     if (length >= 128) {
@@ -202,14 +215,45 @@ CRC_TARGET static uint32_t crc_multiply(uint32_t crc, const uint8_t *from, size_
         }
         block = crc_fold(crc_fold(crc_fold(block, by128, b1), by128, b2), by128, b3);
     }
-    for (; length - at >= 16; at += 16)
-        block = crc_fold(block, by128, crc_load(from + at));
-    return crc_tables(crc_reduce(block), from + at, length - at);
+    return crc_finish(block, from, at, length);
+}
+
+CRC_TARGET_WIDE static inline __m256i crc_fold_wide(__m256i block, __m256i distance, __m256i next)
+{
+    return _mm256_xor_si256(_mm256_xor_si256(_mm256_clmulepi64_epi128(block, distance, 0x00), next),
+                            _mm256_clmulepi64_epi128(block, distance, 0x11));
+}
+
+CRC_TARGET_WIDE static inline __m256i crc_load_wide(const uint8_t *from)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)from);
+}
+
+/* The same on vectors of two blocks; at least 128 bytes. */
+CRC_TARGET_WIDE static uint32_t crc_multiply_wide(uint32_t crc, const uint8_t *from, size_t length)
+{
+    const __m256i by1024 = _mm256_broadcastsi128_si256(_mm_set_epi64x(CRC_BY_1024));
+    const __m256i by256 = _mm256_broadcastsi128_si256(_mm_set_epi64x(CRC_BY_256));
+    const __m256i start = _mm256_set_epi32(0, 0, 0, 0, 0, 0, 0, (int)crc);
+    __m256i b0 = _mm256_xor_si256(crc_load_wide(from), start), b1 = crc_load_wide(from + 32);
+    __m256i b2 = crc_load_wide(from + 64), b3 = crc_load_wide(from + 96);
+    size_t at = 128;
+    for (; length - at >= 128; at += 128) {
+        b0 = crc_fold_wide(b0, by1024, crc_load_wide(from + at));
+        b1 = crc_fold_wide(b1, by1024, crc_load_wide(from + at + 32));
+        b2 = crc_fold_wide(b2, by1024, crc_load_wide(from + at + 64));
+        b3 = crc_fold_wide(b3, by1024, crc_load_wide(from + at + 96));
+    }
+    b0 = crc_fold_wide(crc_fold_wide(crc_fold_wide(b0, by256, b1), by256, b2), by256, b3);
+    __m128i block = crc_fold(_mm256_castsi256_si128(b0), _mm_set_epi64x(CRC_BY_128), _mm256_extracti128_si256(b0, 1));
+    return crc_finish(block, from, at, length);
 }
 
 static uint32_t crc_update(uint32_t crc, const uint8_t *from, size_t length)
 {
-    enum { WORTH_IT = 32 };
+    enum { WORTH_IT = 32, WORTH_IT_WIDE = 256 };
+    if (length >= WORTH_IT_WIDE && __builtin_cpu_supports("vpclmulqdq"))
+        return crc_multiply_wide(crc, from, length);
     return length >= WORTH_IT && __builtin_cpu_supports("pclmul") ? crc_multiply(crc, from, length)
                                                                   : crc_tables(crc, from, length);
 }
@@ -344,22 +388,6 @@ bool nic_ipv4_valid(const uint8_t *bytes, const nic_headers *headers)
 {
     nic_sum sum = {0};
     nic_sum_add(&sum, bytes + headers->network, headers->transport - headers->network);
-    return nic_sum_value(&sum) == 0xffff;
-}
-
-bool nic_transport_whole(const nic_headers *headers, uint32_t window)
-{
-    enum { UDP_HEADER = 8, TCP_HEADER = 20 };
-    bool udp = headers->protocol == NIC_IPPROTO_UDP, tcp = headers->protocol == NIC_IPPROTO_TCP;
-    return (udp || tcp) && !headers->fragment && headers->whole &&
-           headers->payload >= (uint32_t)(udp ? UDP_HEADER : TCP_HEADER) && window >= headers->transport + 8u;
-}
-
-bool nic_transport_valid(const uint8_t *bytes, const struct iovec *iov, uint32_t count, const nic_headers *headers)
-{
-    nic_sum sum = {0};
-    nic_sum_add_pseudo(&sum, bytes, headers);
-    nic_sum_add_iov(&sum, iov, count, headers->transport, headers->transport + headers->payload);
     return nic_sum_value(&sum) == 0xffff;
 }
 

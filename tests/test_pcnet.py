@@ -165,6 +165,27 @@ def test_registers_are_locked_while_running(rig: Rig) -> None:
     assert not rig.status(RX_RING, 0) & (Rx.PAM | Rx.LAFM | Rx.BAM)
 
 
+def test_suspension_waits_for_the_frame_under_way() -> None:
+    """CSR5.SPND reads 1 once it has left; the ring goes on where it was (Suspend)."""
+    rig = Rig(profile="wire")
+    rig.start(start=False)
+    rig.clock.advance(10**6)
+    rig.csr(0, STRT)
+    for index in (0, 1):
+        rig.put_tx(index, frame(1514, PEER))
+    rig.csr(0, TDMD)
+    rig.csr(5, 1)
+    assert not rig.csr(5) & 1
+    rig.clock.advance(2 * 10**6)
+    assert rig.csr(5) & 1
+    rig.clock.advance(10**7)
+    assert len(rig.wire.sent) == 1
+    rig.csr(5, 0)
+    rig.clock.advance(2 * 10**6)
+    assert len(rig.wire.sent) == 2
+    rig.nic.close()
+
+
 def test_start_reloads_ring_pointers(rig: Rig) -> None:
     """STOP and STRT without INIT begin at the bases again (Re-Initialization)."""
     rig.start()
@@ -300,6 +321,38 @@ def test_address_filter(rig: Rig, mode: int, to: bytes, expected: int | None) ->
     assert bool(status & Rx.OWN) == (expected is None)
     if expected is not None:
         assert status & (Rx.PAM | Rx.LAFM | Rx.BAM) == expected
+
+
+@pytest.mark.parametrize("to", [bytes.fromhex("01005e000001"), bytes.fromhex("333300000016"), b"\xff" * 6])
+def test_logical_address_filter(rig: Rig, to: bytes) -> None:
+    """One of 64 bits by the six highest of the CRC; a broadcast is one only where DRCVBC says so (Address Matching)."""
+    bit = int(lib.nic_hash_little(to)) >> 26
+    broadcast = to == b"\xff" * 6
+    for number in range(8, 12):
+        rig.csr(number, 1 << bit % 16 if number == 8 + bit // 16 else 0)
+    rig.csr(15, 0x4000 if broadcast else 0)
+    for number, value in {24: RX_RING, 25: 0, 30: TX_RING, 31: 0, 76: -4 & 0xFFFF, 78: -4 & 0xFFFF}.items():
+        rig.csr(number, value)
+    rig.csr(0, STRT)
+    rig.arrive(frame(to=to))
+    assert rig.status(RX_RING, 0) & (Rx.OWN | Rx.PAM | Rx.LAFM | Rx.BAM) == Rx.LAFM
+    rig.csr(5, 1)
+    rig.csr(8 + bit // 16, ~(1 << bit % 16) & 0xFFFF)
+    rig.csr(5, 0)
+    rig.arrive(frame(to=to))
+    assert rig.status(RX_RING, 1) & Rx.OWN
+
+
+def test_receive_collision_counter_overflows(rig: Rig) -> None:
+    """CSR114 and CSR4.RCVCCO."""
+    rig.csr(4, 0x0105)  # RCVCCO is not masked
+    rig.csr(114, 0xFFFF)
+    rig.start()
+    rig.wire.deliver([frame(40)], flags=lib.NIC_FRAME_SHORT | lib.NIC_FRAME_BAD_FCS)
+    rig.nic.poll()
+    assert rig.csr(114) == 0
+    assert rig.csr(4) & 0x20
+    assert rig.csr(0) & INTR
 
 
 def test_pad_stripping(rig: Rig) -> None:
@@ -602,6 +655,28 @@ def test_link_led(rig: Rig) -> None:
     assert rig.bcr(4) & 0x8000
     rig.nic.set_link(False)
     assert not rig.bcr(4) & 0x8000
+
+
+def test_leds_of_speed_and_duplex() -> None:
+    """BCR4 to BCR7: SPEEDE shows 100 Mb/s, FDLSE a full duplex link, LEDDIS and LEDPOL nothing to software."""
+    rig = Rig("pcnet-fast3")
+    for value, lit in ((0x02, True), (0x100, True), (0x200, False), (0, False)):
+        rig.bcr(5, value)
+        assert bool(rig.bcr(5) & 0x8000) == lit
+    rig.nic.set_link(False)
+    rig.bcr(5, 0x142)
+    assert not rig.bcr(5) & 0x8000
+    rig.nic.close()
+
+
+def test_full_duplex_of_10base_t() -> None:
+    """BCR9.FDEN: the far side is not asked (Full-Duplex Operation)."""
+    rig = Rig()
+    rig.bcr(5, 0x100)
+    assert not rig.bcr(5) & 0x8000
+    rig.bcr(9, 1)
+    assert rig.bcr(5) & 0x8000
+    rig.nic.close()
 
 
 def test_sending_without_a_link() -> None:

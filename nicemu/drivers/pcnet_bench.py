@@ -14,6 +14,7 @@ __all__ = ["workloads"]
 FRAMES = 512  #: descriptors of a ring
 CODE = 9  #: their number, as RLEN and TLEN have it
 BLOCK, TX_RING, RX_RING, TX_BUFFERS, RX_BUFFERS = 0x80000, 0x100000, 0x200000, 0x1000000, 0x2000000
+FAR = 0x4000000  #: where in memory the second card has its own
 BUFFER = 2048  #: bytes
 LAYOUT = LAYOUTS[2]
 RDP, RAP, BDP = 0x10, 0x14, 0x1C  #: ports of DWIO mode
@@ -44,20 +45,20 @@ def ring(buffers: int, length: int, flags: int) -> bytes:
     return made.tobytes()
 
 
-def setup(mode: int, size: int) -> tuple[Step, ...]:
-    """DWIO, software style 2, the block, STRT; RAP stays at CSR0."""
-    block = LAYOUT.block(mode, DESTINATION, 0, (RX_RING, CODE), (TX_RING, CODE))
+def setup(mode: int, size: int, at: int = 0) -> tuple[Step, ...]:
+    """DWIO, software style 2, the block, STRT; RAP stays at CSR0.  `at`: where in memory everything begins."""
+    block = LAYOUT.block(mode, DESTINATION, 0, (at + RX_RING, CODE), (at + TX_RING, CODE))
     return (
         Write(0, RDP, 0),
         *csr(0, STOP),
         *csr(4, UNPOLLED),
         Write(0, RAP, 20),
         Write(0, BDP, LAYOUT.style),
-        Store(BLOCK, block),
-        Store(TX_BUFFERS, frame(size).ljust(BUFFER, b"\0") * FRAMES),
-        Store(RX_BUFFERS, bytes(BUFFER * FRAMES)),
-        *csr(1, BLOCK & 0xFFFF),
-        *csr(2, BLOCK >> 16),
+        Store(at + BLOCK, block),
+        Store(at + TX_BUFFERS, frame(size).ljust(BUFFER, b"\0") * FRAMES),
+        Store(at + RX_BUFFERS, bytes(BUFFER * FRAMES)),
+        *csr(1, at + BLOCK & 0xFFFF),
+        *csr(2, at + BLOCK >> 16),
         *csr(0, INIT),
         Until(0, RDP, IDON, IDON),
         *csr(0, IDON | STRT),
@@ -82,9 +83,17 @@ def transmit(size: int) -> Workload:
 
 
 def receive(size: int) -> Workload:
-    """Frames from the wire: ours alone, for QEMU's model works the FCS out byte by byte of looped frames only."""
+    """Frames from the wire.  QEMU's model gets them from a second one: loopback costs it an FCS besides."""
     arrivals = (Arrive(FRAMES, frame(size)),)
-    return Workload(f"RX {size}", FRAMES, setup(0, size), EMPTY, arrivals, FENCE, RECEIVED)
+    instead = over_a_hub(size, setup(0, size, FAR)), over_a_hub(size, ())
+    return Workload(f"RX {size}", FRAMES, setup(0, size), EMPTY, arrivals, FENCE, RECEIVED, instead)
+
+
+def over_a_hub(size: int, far: tuple[Step, ...]) -> Workload:
+    """Frames into a hub, and out of it into a second card, where there is one."""
+    back = (*full(size), Store(FAR + RX_RING, ring(FAR + RX_BUFFERS, BUFFER, Rx.OWN)))
+    done = Marks(FAR + RX_RING + OWN_BYTE, LAYOUT.dtype.itemsize, 0x80, 0) if far else SENT
+    return Workload(f"hub {size}", FRAMES, setup(0, size), back, KICK, FENCE, done, hub=far)
 
 
 def loop(size: int) -> Workload:

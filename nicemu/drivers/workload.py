@@ -135,6 +135,7 @@ class Workload:
     fence:   a read that is answered when the work is done.
     counter: a register that counts the frames and is cleared by reading, or where a turn's frames leave their marks.
     instead: for a host to which no frames arrive, two workloads whose difference comes closest.
+    hub:     for such a workload, what sets up a second card on one wire with this one; nothing: the wire alone.
     rest:    what takes the doorbell's place while the rest of a turn is timed: as many accesses, without an effect.
     """
 
@@ -147,6 +148,7 @@ class Workload:
     counter: Read | Marks | Flag | Port
     instead: tuple[Workload, Workload] | None = None
     rest: tuple[Step, ...] = ()
+    hub: tuple[Step, ...] | None = None
 
     @property
     def ours_alone(self) -> bool:
