@@ -46,7 +46,7 @@ class Station:
     def turn(self) -> None:
         self.hub.turn()
 
-    def wait(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+    def wait(self, condition: Callable[[], object], seconds: float = 30.0) -> None:
         """Turns until the condition holds; a failure if it does not."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -104,7 +104,7 @@ class Station:
                 reply = dpkt.arp.ARP(op=dpkt.arp.ARP_OP_REPLY, sha=MAC, spa=GUEST, tha=frame.src, tpa=frame.data.spa)
                 self.put(self.ethernet(bytes(reply), dpkt.ethernet.ETH_TYPE_ARP, frame.src))
 
-    def expect(self, want: Callable[[dpkt.ip.IP], bool], seconds: float = 10.0) -> dpkt.ip.IP:
+    def expect(self, want: Callable[[dpkt.ip.IP], bool], seconds: float = 30.0) -> dpkt.ip.IP:
         """Waits for a packet; others are thrown away."""
         found: list[dpkt.ip.IP] = []
 

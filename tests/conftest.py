@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 import nicemu
+
+hypothesis.settings.register_profile("nicemu", deadline=None)  # what else the machine does is no matter here
+hypothesis.settings.load_profile("nicemu")
 
 
 @pytest.fixture(params=[info.name for info in nicemu.models()])

@@ -33,7 +33,7 @@ class Program:
         self.process.communicate()
 
     def ended(self) -> str:
-        out, err = self.process.communicate(timeout=10)
+        out, err = self.process.communicate(timeout=40)
         assert self.process.returncode == 0, err
         assert out == ""
         return err
@@ -43,7 +43,7 @@ def ask(path: Path, *commands: str) -> list[str]:
     """The lines of the answers to `commands` over one connection."""
     lines = []
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(30)
         connection.connect(str(path))
         with connection.makefile("rw") as file:
             for command in commands:

@@ -36,7 +36,7 @@ def notes(program: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
-def until(condition: Callable[[], object], *turns: Callable[[], None], seconds: float = 10) -> None:
+def until(condition: Callable[[], object], *turns: Callable[[], None], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

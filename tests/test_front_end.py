@@ -286,7 +286,7 @@ def test_run_a_script_on_three_cards(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     nets = "-net nic,vlan=0 -net nic,vlan=1 -net nic,vlan=1"
     with program(tmp_path, "run", *nets.split(), "script.py", "one") as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=40)
     assert (out, err) == ("[0, 0, 1] ['script.py', 'one']\n", "")
     assert process.returncode == 3
 
@@ -296,7 +296,7 @@ def test_net_dump_records_the_vlan(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     nets = "-net nic,vlan=0 -net nic,vlan=1 -net nic,vlan=1 -net dump,vlan=1,len=60"
     with program(tmp_path, "run", *nets.split(), "script.py") as process:
-        assert process.communicate(timeout=30)[0].startswith("[0, 0, 1]")
+        assert process.communicate(timeout=40)[0].startswith("[0, 0, 1]")
     data = (tmp_path / "qemu-vlan1.pcap").read_bytes()
     assert data[:4] == b"\xd4\xc3\xb2\xa1"
     assert len(data) == 24 + 16 + 60
@@ -305,7 +305,7 @@ def test_net_dump_records_the_vlan(tmp_path: Path) -> None:
 
 def test_run_with_a_monitor_on_standard_input(tmp_path: Path) -> None:
     with program(tmp_path, "run", "-netdev", "null,id=n0", "-monitor", "stdio") as process:
-        out, err = process.communicate("info network\nfoo\n\nquit\n", timeout=30)
+        out, err = process.communicate("info network\nfoo\n\nquit\n", timeout=40)
     assert out.startswith("n0: index=0,type=null\nError: unknown command 'foo'")
     assert err == "nicemu: warning: netdev n0 has no peer\n"
     assert process.returncode == 0
@@ -318,5 +318,5 @@ def test_run_without_an_end_of_its_own_is_ended_by_a_signal(tmp_path: Path) -> N
         with connected(process, tmp_path / "q") as client:
             assert "QMP" in json.loads(client.makefile().readline())
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(40)
     assert process.returncode == 0

@@ -59,7 +59,7 @@ def test_an_idle_loop_waits_as_long_as_it_may(loop: Loop) -> None:
     assert 0.045 <= time.monotonic() - begin < 5
     begin = time.monotonic()
     loop.turn()
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 30
 
 
 def test_descriptors_of_the_program(loop: Loop, pipe: Pipe) -> None:
@@ -204,15 +204,15 @@ def test_signals_reach_their_handlers_while_the_loop_runs(loop: Loop) -> None:
         signal.signal(signal.SIGALRM, old)
 
 
-def test_the_gil_is_free_while_the_loop_waits(loop: Loop) -> None:
-    ran = threading.Event()
-    thread = threading.Thread(target=ran.set)
-    timer = threading.Timer(0.02, thread.start)
+def test_the_gil_is_free_while_the_loop_waits(loop: Loop, pipe: Pipe) -> None:
+    """Only another thread can end the wait."""
+    loop.watch(pipe.reader, lambda events: None)
+    timer = threading.Timer(0.02, pipe.ring)
     timer.start()
-    loop.turn(0.2)
-    assert ran.wait(1)
+    begin = time.monotonic()
+    loop.turn(50)
+    assert time.monotonic() - begin < 25
     timer.join()
-    thread.join()
 
 
 # ---------------------------------------------------------------- cards on it

@@ -752,7 +752,7 @@ def test_a_client_that_does_not_answer_dma(tmp_path: Path) -> None:
                 begin_work(served, client)
                 start = time.monotonic()
                 assert client.closed_by_server()
-                assert time.monotonic() - start < 3
+                assert time.monotonic() - start < 20, "the client's own patience ends after 30 s"
             served.wait_idle()
             assert served.counters()["dma_timeouts"] == 1
 
@@ -765,10 +765,12 @@ def test_a_client_that_never_reads(tmp_path: Path) -> None:
         with served.client() as client, Client(tmp_path / "other") as calm:
             calm.negotiate()
             message = b"".join(command(vfio.REGION_READ, vfio.access(CONFIG, 0, 256)) for _ in range(100))
-            with contextlib.suppress(OSError):
-                for _ in range(1000):
+            for _ in range(1000):
+                try:
                     client.send(message)
-                    assert calm.read(CONFIG, 0) == 0x100E8086
+                except OSError:  # disconnected
+                    break
+                assert calm.read(CONFIG, 0) == 0x100E8086
             served.wait_idle()
             assert served.counters()["slow_clients"] == 1
         served.call(neighbour.close)
@@ -832,7 +834,7 @@ def test_no_descriptor_left_for_a_client(served: Served) -> None:
     with unharmed(served):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(5)
+        client.settimeout(30)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
         fill: list[int] = []
         try:

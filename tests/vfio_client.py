@@ -94,7 +94,7 @@ class Client:
     write), or an errno.  None: they are answered with EFAULT.
     """
 
-    def __init__(self, path: object, timeout: float = 10.0) -> None:
+    def __init__(self, path: object, timeout: float = 30.0) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(str(path))  # waits while the backlog is full, which a socket with a time limit does not
         self.socket.settimeout(timeout)
@@ -189,8 +189,9 @@ class Client:
         assert reply.command == number
         return reply
 
-    def serve_until(self, done: Callable[[], bool], timeout: float = 5.0) -> None:
+    def serve_until(self, done: Callable[[], bool], timeout: float = 30.0) -> None:
         """Answers DMA messages until `done`."""
+        usual = self.socket.gettimeout()
         self.socket.settimeout(0.02)
         end = time.monotonic() + timeout
         try:
@@ -201,7 +202,7 @@ class Client:
                     assert not message.flags & REPLY
                     self.serve_dma(message)
         finally:
-            self.socket.settimeout(10)
+            self.socket.settimeout(usual)
 
     # ------------------------------------------------------------------ what a well-behaved client does
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import queue
 import threading
@@ -36,6 +37,7 @@ class Served:
         self.failures: list[BaseException] = []
         self.thread = threading.Thread(target=self._run, name="card")
         self.thread.start()
+        self.call(lambda: None)  # the loop runs, and has all its descriptors
 
     def _run(self) -> None:
         try:
@@ -60,13 +62,13 @@ class Served:
 
     def call(self, function: Callable[[], T]) -> T:
         """As `start_call`, and waits."""
-        return self.start_call(function).result(20)
+        return self.start_call(function).result(40)
 
     def counters(self) -> dict[str, int]:
         """The server's counters."""
         return self.call(lambda: self.server.counters)
 
-    def wait_until(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 30.0) -> None:
         """Waits until a condition of the card's thread holds."""
         end = time.monotonic() + timeout
         while not self.call(condition):
@@ -98,7 +100,7 @@ class Served:
         """Ends the thread and closes everything."""
         if self.thread.is_alive():
             self.call(self.nic.loop.stop)
-        self.thread.join(20)
+        self.thread.join(40)
         assert not self.thread.is_alive(), "the loop does not end"
         self.server.close()
         self.nic.close()
@@ -130,5 +132,6 @@ def serving(path: Path, **options: Any) -> Iterator[Served]:
 
 
 def open_fds() -> int:
-    """How many descriptors this process has."""
+    """How many descriptors this process has, without those of what nobody refers to any more."""
+    gc.collect()
     return len(os.listdir("/proc/self/fd"))

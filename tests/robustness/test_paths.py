@@ -46,7 +46,7 @@ def test_what_the_table_names_is_there() -> None:
 def test_a_forked_child_closes_a_wire_with_frames_under_way(tmp_path: Path) -> None:
     """D19: the parent's frames, sockets and file do not notice."""
     ours, theirs = socket.socketpair()
-    theirs.settimeout(10)
+    theirs.settimeout(30)
     wire = Pcap(Faults(Rate(Stream(fd=ours), rate="1G"), delay=1, delay_time="1ms"), tmp_path / "a.pcap")
     clock = nicemu.Clock.virtual()
     with nicemu.create("e1000", memory=nicemu.GuestMemory(4 << 20), clock=clock, backend=wire) as nic:
