@@ -34,6 +34,7 @@ from nicemu.devices import models
 CASES = [
     pytest.param(info.name, name, profile, id=f"{info.name}-{name.replace(' ', '-')}-{profile}")
     for info in models()
+    if info.name not in family_of(info.name).twins
     for name in family_of(info.name).lists()
     for profile in ("instant", "wire")
 ]

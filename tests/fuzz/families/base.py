@@ -45,6 +45,8 @@ class Family(ABC):
     #: Bytes of memory that the reference driver needs, with `driver_options`.
     footprint: int
     driver_options: dict[str, Any]
+    #: Models that do to packets just what another of the family does, so that the lists need not be done to them.
+    twins: frozenset[str] = frozenset()
     #: Parts of `visible_state` that the card's own reset leaves alone.
     kept_by_soft_reset: frozenset[str]
 
