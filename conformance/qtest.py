@@ -114,7 +114,7 @@ class Machine:
 
 
 @contextlib.contextmanager
-def machine(tree: Tree, folder: Path, arguments: list[str]) -> Iterator[Machine]:
+def machine(tree: Tree, folder: Path, arguments: list[str], kind: type[Machine] = Machine) -> Iterator[Machine]:
     """A machine with those further QEMU options, for a ``with`` block."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(folder / "qtest"))
@@ -128,4 +128,4 @@ def machine(tree: Tree, folder: Path, arguments: list[str]) -> Iterator[Machine]
                 raise QemuError(f"QEMU did not start: {qemu.said()}") from None
             with channel:
                 channel.settimeout(30)
-                yield Machine(qemu, channel)
+                yield kind(qemu, channel)

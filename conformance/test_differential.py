@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from .cards import card
-from .differential import complaints, load_differences, load_scripts, observe
+from .differential import complaints, load_differences, load_scripts, models, observe
 from .provision import ensure
 
-NAMES = ("e1000", "ne2000", "pcnet", "rtl8139")
+NAMES = ("e1000", "ne2000", "ne2000_isa", "pcnet", "rtl8139")
 SCRIPTS = [(name, script) for name in NAMES for script in load_scripts(name).SCRIPTS]
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("name", "script"), SCRIPTS)
 def test_differential(name: str, script: str) -> None:
-    tree, scripts, tested = ensure(), load_scripts(name), card(name)
-    assert tested.peer is not None
-    theirs = observe(tree, tested.peer, scripts, script, peer=True)
-    ours = observe(tree, tested.model, scripts, script, peer=False)
+    tree, scripts, (model, model_of_qemu) = ensure(), load_scripts(name), models(name)
+    theirs = observe(tree, model_of_qemu, scripts, script, peer=True)
+    ours = observe(tree, model, scripts, script, peer=False)
     found = list(complaints(script, ours, theirs, load_differences(name)))
     assert not found, "\n".join(found)
 

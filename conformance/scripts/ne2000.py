@@ -83,12 +83,19 @@ def started(rcr: int = NORMAL, tcr: int = 0, dcr: int = WORDS) -> list[Step]:
 
 
 def reset_values() -> list[Step]:
-    """What reads defined after power-on (10.3, 11.0; RTL8029AS 5.1.2.2), and configuration space."""
+    """What reads defined after power-on (10.3, 11.0)."""
     return [
         get("CR"), get("ISR", mask=RST), get("NCR"), get("CNTR0"), get("CNTR1"), get("CNTR2"), get("TSR"),
-        get("ID8029_0"), get("ID8029_1"), page(2, STOP), get("IMR_READ"), get("TCR_READ", mask=0xE6),
-        page(3, STOP), get("CR9346", mask=0xFE), get("CONFIG0"), get("CONFIG2"), get("CONFIG3"), get("ASID0"),
-        get("ASID1"), ReadConfig(0x00, "identity"), ReadConfig(0x04, "command and status"),
+        page(2, STOP), get("IMR_READ", mask=0x7F), get("TCR_READ", mask=0x06),
+    ]  # fmt: skip
+
+
+def identity() -> list[Step]:
+    """What tells an RTL8029AS (RTL8029AS 5.1.2.2), and configuration space."""
+    return [
+        get("ID8029_0"), get("ID8029_1"), page(2, STOP), get("TCR_READ", mask=0xE0), page(3, STOP),
+        get("CR9346", mask=0xFE), get("CONFIG0"), get("CONFIG2"), get("CONFIG3"), get("ASID0"), get("ASID1"),
+        ReadConfig(0x00, "identity"), ReadConfig(0x04, "command and status"),
         ReadConfig(0x08, "class and revision"), ReadConfig(0x2C, "subsystem"), ReadConfig(0x3C, "pin", 0xFFFFFF00),
     ]  # fmt: skip
 
@@ -283,10 +290,11 @@ def overflow() -> list[Step]:
     return [*steps, reach("CURR", 0xFF, FIRST + 1 + 54, "CURR: nine are stored"), page(0), get("CNTR2", mask=0)]
 
 
-SCRIPTS: dict[str, list[Step]] = {
-    "reset": reset_values(), "command": command(), "read-back": read_back(), "configuration": configuration(),
-    "prom": prom(), "remote-dma": remote_dma(), "by-bytes": by_bytes(), "send-packet": send_packet(),
-    "reset-port": reset_port(), "interrupts": interrupts(), "transmit": transmit(), "loopback": loopback(),
-    "receive": receive(), "filters": filters(), "own-address": own_address(), "monitor": monitor(),
-    "overflow": overflow(),
+#: What every board with the chip does.
+BOARD: dict[str, list[Step]] = {
+    "reset": reset_values(), "command": command(), "read-back": read_back(), "prom": prom(),
+    "remote-dma": remote_dma(), "by-bytes": by_bytes(), "send-packet": send_packet(), "reset-port": reset_port(),
+    "interrupts": interrupts(), "transmit": transmit(), "loopback": loopback(), "receive": receive(),
+    "filters": filters(), "own-address": own_address(), "monitor": monitor(), "overflow": overflow(),
 }  # fmt: skip
+SCRIPTS = {"identity": identity(), "configuration": configuration(), **BOARD}
