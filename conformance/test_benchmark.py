@@ -26,7 +26,7 @@ pytestmark = pytest.mark.alone
     ("name", "workload"),
     [
         (name, workload)
-        for name, kinds in (("e1000", ("TX", "RX", "TSO")), ("rtl8139", ("TX",)), ("pcnet", ("TX", "RX")))
+        for name, kinds in (("e1000", ("TX", "RX", "TSO")), ("rtl8139", ("TX", "TSO")), ("pcnet", ("TX", "RX")))
         for workload in workloads(name)
         if workload.name.startswith(kinds) and not isinstance(workload.counter, Port)
     ],

@@ -110,8 +110,8 @@ def segment() -> Workload:
     headers = ethernet + ip + bytes.fromhex("1000200000000000000000005010ffff00000000")
     packets = Store(TX_BUFFERS, (headers + bytes(PAYLOAD)).ljust(PACKET, b"\0") * LARGE)
     made = ring(TX_BUFFERS, PACKET, FS | LS | LGSEN | MSS << 16 | len(headers) + PAYLOAD, LARGE)
-    sent = Port("port_sent_frames")  # descriptors tell of packets, not of segments
-    return Workload("TSO 1514", LARGE * SEGMENTS, (packets, *cplus()), (Store(TX_RING, made),), DOORBELL, FENCE, sent)
+    frames = LARGE * SEGMENTS  # so many descriptors are looked at: none of the packets' may still be the card's
+    return Workload("TSO 1514", frames, (packets, *cplus()), (Store(TX_RING, made),), DOORBELL, FENCE, SENT)
 
 
 def transmit_c(size: int) -> Workload:
