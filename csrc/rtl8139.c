@@ -311,6 +311,8 @@ static void write_cpcr(nic_device *device, const nic_row *row NIC_UNUSED, const 
 
 /* ------------------------------------------------------------------ other hooks */
 
+enum { TSAD_OFFSET = 0x20 };
+
 static void check_doubleword(nic_device *device, const nic_access *access)
 {
     if (access->size != 4)
@@ -327,6 +329,13 @@ static void write_tsd(nic_device *device, const nic_row *row, const nic_access *
     check_doubleword(device, access);
     resetting(device, access);
     rtl8139_write_tsd(device, row, access);
+}
+
+static void write_tsad(nic_device *device, const nic_row *row, const nic_access *access)
+{
+    uint32_t index = (row->offset - TSAD_OFFSET) / 4;
+    if (rtl8139_of(device)->given >> index & 1)
+        nic_find(device, RTL8139_FIND_TX_BUSY, index, access->value);
 }
 
 static void write_tcr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
@@ -453,6 +462,10 @@ static void write_tppoll(nic_device *device, const nic_row *row NIC_UNUSED, cons
 static const nic_hook hooks[] = {
     {"regs", "IDR", NULL, write_idr},
     {"regs", "TSD", NULL, write_tsd},
+    {"regs", "TSAD0", NULL, write_tsad},
+    {"regs", "TSAD1", NULL, write_tsad},
+    {"regs", "TSAD2", NULL, write_tsad},
+    {"regs", "TSAD3", NULL, write_tsad},
     {"regs", "DTCCRL", NULL, write_dtccrl},
     {"regs", "TNPDSL", NULL, write_tnpdsl},
     {"regs", "THPDSL", NULL, write_thpdsl},

@@ -134,6 +134,15 @@ def _busy(keep: bool) -> Rig:
     return rig
 
 
+def _address_busy(keep: bool) -> Rig:
+    rig = Rig(profile="wire").start()
+    rig.send(frame(60))
+    if keep:
+        rig.clock.advance(10**6)
+    rig.write("TSAD0", TX_DATA + 0x100)
+    return rig
+
+
 def _disabled(keep: bool) -> Rig:
     rig = Rig()
     if keep:
@@ -283,7 +292,7 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
     "config.bmcr-locked": [_bmcr],
     "eeprom.mode": [_pins],
     "tx.order": [_order],
-    "tx.busy": [_busy],
+    "tx.busy": [_busy, _address_busy],
     "tx.disabled": [_disabled],
     "tx.unaligned": [_unaligned],
     "tx.too-long": [_size(1793)],

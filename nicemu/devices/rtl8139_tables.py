@@ -412,7 +412,7 @@ RULES: tuple[Rule, ...] = (
           "BMCR written", "CR9346"),
     _rule("eeprom.mode", "error", "DS 5.9", "EEPROM pins are driven in programming mode", "CR9346 written", "CR9346"),
     _rule("tx.order", "error", "DS 5.2", "Descriptors are used in the order 0, 1, 2, 3", "descriptor", "next"),
-    _rule("tx.busy", "error", "DS 5.2", "TSDn is written while its OWN is 1", "descriptor", "TSD written"),
+    _rule("tx.busy", "error", "DS 5.2", "TSDn and TSADn are written while OWN is 1", "descriptor", "written"),
     _rule("tx.disabled", "error", "DS 5.4", "Descriptors are handed over while CR.TE is 1", "descriptor", "CR"),
     _rule("tx.unaligned", "error", "DS 5", "Buffers of TSAD0-3 begin at a multiple of 4", "TSADn", "descriptor"),
     _rule("tx.too-long", "error", "DS 5.2", "Packets have at most 1792 bytes", "bytes", "descriptor"),
