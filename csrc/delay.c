@@ -195,10 +195,11 @@ static void tell(nic_delayed *wrapper, int direction)
         nic_chain_resume(wrapper->base.lower);
 }
 
-void nic_delayed_run(nic_delayed *wrapper)
+/* Passes on what is due, and sets the alarm for the rest.  Whether any frame went in that direction. */
+static bool run(nic_delayed *wrapper, int direction)
 {
     if (wrapper->busy)
-        return;
+        return false;
     wrapper->busy = true;
     uint64_t now = nic_backend_now(&wrapper->base);
     bool in_moved = flush(wrapper, NIC_IN, now), out_moved = flush(wrapper, NIC_OUT, now);
@@ -208,6 +209,7 @@ void nic_delayed_run(nic_delayed *wrapper)
         tell(wrapper, NIC_IN);
     if (out_moved)
         tell(wrapper, NIC_OUT);
+    return direction == NIC_IN ? in_moved : out_moved;
 }
 
 size_t nic_delayed_pass(nic_delayed *wrapper, int direction, nic_take take, const nic_frame *frames, size_t count)
@@ -216,21 +218,22 @@ size_t nic_delayed_pass(nic_delayed *wrapper, int direction, nic_take take, cons
         return pass(wrapper, direction, frames, count);
     nic_lane *lane = &wrapper->lanes[direction];
     size_t done = 0, now;
+    bool moved;
     lane->refused = false;
-    do { /* what is passed on makes room for more */
+    do { /* what is passed on makes room for more; what is refused has somebody in front of it who will tell */
         done += now = take(wrapper, direction, frames + done, count - done);
-        nic_delayed_run(wrapper);
-    } while (now && done < count);
+        moved = run(wrapper, direction);
+    } while ((now || moved) && done < count);
     lane->refused = done < count;
     return done;
 }
 
 static void alarm_expired(nic_alarm *alarm)
 {
-    nic_delayed_run((nic_delayed *)((uint8_t *)alarm - offsetof(nic_delayed, alarm)));
+    run((nic_delayed *)((uint8_t *)alarm - offsetof(nic_delayed, alarm)), NIC_OUT);
 }
 
-void nic_delayed_poll(nic_backend *backend) { nic_delayed_run((nic_delayed *)backend); }
+void nic_delayed_poll(nic_backend *backend) { run((nic_delayed *)backend, NIC_OUT); }
 
 void nic_delayed_resume(nic_backend *backend)
 {
@@ -242,7 +245,7 @@ void nic_delayed_writable(nic_backend *backend)
 {
     nic_delayed *wrapper = (nic_delayed *)backend;
     wrapper->lanes[NIC_OUT].stuck = false;
-    nic_delayed_run(wrapper);
+    run(wrapper, NIC_OUT);
     if (backend->blocked && !wrapper->lanes[NIC_OUT].refused)
         nic_backend_writable(backend); /* frames go straight on in this direction: the wire below refused them */
 }

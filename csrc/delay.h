@@ -57,8 +57,6 @@ bool nic_lane_step_aside(nic_lane *lane, const nic_frame *frame, uint32_t gap, u
 
 /* Frames are lost on their way in that direction. */
 void nic_delayed_lose(nic_delayed *wrapper, int direction, uint64_t count);
-/* Passes on what is due, and sets the alarm for the rest. */
-void nic_delayed_run(nic_delayed *wrapper);
 /* A wrapper's send() or deliver(): `take` lets frames enter and says how many, from the first, it dealt with.  NULL: the
  * frames take no time in that direction and go straight on. */
 typedef size_t (*nic_take)(nic_delayed *wrapper, int direction, const nic_frame *frames, size_t count);

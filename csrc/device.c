@@ -266,6 +266,30 @@ bool nic_dma_write(nic_device *device, uint64_t address, const void *buffer, siz
     return false;
 }
 
+bool nic_dma_put(nic_device *device, uint64_t address, nic_cursor *from, uint32_t length)
+{
+    uint8_t *to = nic_dma_map(device, address, length, true);
+    bool done = true;
+    while (length) {
+        size_t left = from->iov->iov_len - from->at, part = left < length ? left : length;
+        const uint8_t *bytes = (const uint8_t *)from->iov->iov_base + from->at;
+        if (NIC_LIKELY(to != NULL)) {
+            memmove(to, bytes, part);
+            to += part;
+        } else if (part) {
+            done &= nic_dma_write(device, address, bytes, part);
+            address += part;
+        }
+        length -= (uint32_t)part;
+        from->at += part;
+        if (from->at == from->iov->iov_len) {
+            from->iov++;
+            from->at = 0;
+        }
+    }
+    return done;
+}
+
 /* ------------------------------------------------------------------ private state, for snapshots */
 
 size_t nic_state(nic_device *device, nic_state_view *views, size_t count)

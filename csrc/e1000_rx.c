@@ -169,12 +169,7 @@ static void put_descriptor(walk *w, uint64_t value)
 
 /* ------------------------------------------------------------------ into the buffers */
 
-typedef struct cursor { /* a place in scattered data */
-    const struct iovec *iov;
-    size_t at;
-} cursor;
-
-static void skip(cursor *c, size_t length)
+static void skip(nic_cursor *c, size_t length)
 {
     while (length) {
         size_t part = c->iov->iov_len - c->at < length ? c->iov->iov_len - c->at : length;
@@ -185,31 +180,6 @@ static void skip(cursor *c, size_t length)
             c->at = 0;
         }
     }
-}
-
-/* To guest memory: a looped-back frame may lie where it is to go, so the bytes may overlap. */
-static bool put_bytes(nic_device *device, uint64_t address, cursor *c, uint32_t length)
-{
-    uint8_t *to = nic_dma_map(device, address, length, true);
-    bool done = true;
-    while (length) {
-        size_t part = c->iov->iov_len - c->at < length ? c->iov->iov_len - c->at : length;
-        const uint8_t *from = (const uint8_t *)c->iov->iov_base + c->at;
-        if (NIC_LIKELY(to != NULL)) {
-            memmove(to, from, part);
-            to += part;
-        } else if (part) {
-            done &= nic_dma_write(device, address, from, part);
-            address += part;
-        }
-        length -= (uint32_t)part;
-        c->at += part;
-        if (c->at == c->iov->iov_len) {
-            c->iov++;
-            c->at = 0;
-        }
-    }
-    return done;
 }
 
 static bool fetch_address(walk *w, uint64_t *address, uint64_t *rest)
@@ -229,7 +199,7 @@ static bool fetch_address(walk *w, uint64_t *address, uint64_t *rest)
 /* Fills buffers with the frame from byte `offset` on; returns where it stopped for want of descriptors. */
 static uint32_t fill(walk *w, const struct iovec *parts, const e1000_record *record, uint32_t offset)
 {
-    cursor c = {parts, 0};
+    nic_cursor c = {parts, 0};
     skip(&c, offset);
     while (offset < record->length && w->usable) {
         uint64_t address, value;
@@ -243,7 +213,7 @@ static uint32_t fill(walk *w, const struct iovec *parts, const e1000_record *rec
         }
         uint32_t size = record->length - offset < w->buffer ? record->length - offset : w->buffer;
         bool last = offset + size == record->length;
-        value = put_bytes(w->device, address, &c, size) ? size : 0; /* a bus error: no more than was stored */
+        value = nic_dma_put(w->device, address, &c, size) ? size : 0; /* a bus error: no more than was stored */
         if (!offset)
             value |= (uint64_t)record->checksum << 16;
         if (last)
@@ -314,18 +284,12 @@ static bool extensions_supported(const uint8_t *bytes, const nic_headers *header
 /* Verifies TCP or UDP; parts are the frame as stored, `shift` bytes shorter than as it came. */
 static void verify_transport(const arrival *a, const nic_headers *headers, e1000_record *record)
 {
-    nic_sum sum = {0};
-    bool udp = headers->protocol == NIC_IPPROTO_UDP;
-    if ((!udp && headers->protocol != NIC_IPPROTO_TCP) || headers->fragment || !headers->whole ||
-        headers->payload < (udp ? 8u : 20u) || a->window < headers->transport + 8u ||
-        !extensions_supported(a->bytes, headers))
+    if (!nic_transport_whole(headers, a->window) || !extensions_supported(a->bytes, headers))
         return;
-    if (udp && !nic_get16(a->bytes + headers->transport + 6))
+    if (headers->protocol == NIC_IPPROTO_UDP && !nic_get16(a->bytes + headers->transport + 6))
         return; /* the sender computed none */
-    nic_sum_add_pseudo(&sum, a->bytes, headers);
-    nic_sum_add_iov(&sum, a->frame->iov, a->frame->iovcnt, headers->transport, headers->transport + headers->payload);
     record->status |= STATUS_TCPCS;
-    if (nic_sum_value(&sum) != 0xffff)
+    if (!nic_transport_valid(a->bytes, a->frame->iov, a->frame->iovcnt, headers))
         record->errors |= ERROR_TCPE;
 }
 

@@ -402,6 +402,12 @@ static inline void nic_want_work(nic_device *device, uint32_t work) { device->wo
 /* DMA by the card: gated by bus mastering, counted on failure.  False: nothing (or not all) was moved. */
 bool nic_dma_read(nic_device *device, uint64_t address, void *buffer, size_t length);
 bool nic_dma_write(nic_device *device, uint64_t address, const void *buffer, size_t length);
+typedef struct nic_cursor { /* a place in scattered data */
+    const struct iovec *iov;
+    size_t at;
+} nic_cursor;
+/* Moves bytes from a cursor on; a looped-back frame may lie where it is to go, so they may overlap. */
+bool nic_dma_put(nic_device *device, uint64_t address, nic_cursor *from, uint32_t length);
 /* Zero-copy: a pointer valid until the current call into the card returns, or NULL (use nic_dma_read/write). */
 static inline void *nic_dma_map(nic_device *device, uint64_t address, uint64_t length, bool write)
 {

@@ -391,6 +391,22 @@ bool nic_ipv4_valid(const uint8_t *bytes, const nic_headers *headers)
     return nic_sum_value(&sum) == 0xffff;
 }
 
+bool nic_transport_whole(const nic_headers *headers, uint32_t window)
+{
+    enum { UDP_HEADER = 8, TCP_HEADER = 20 };
+    bool udp = headers->protocol == NIC_IPPROTO_UDP, tcp = headers->protocol == NIC_IPPROTO_TCP;
+    return (udp || tcp) && !headers->fragment && headers->whole &&
+           headers->payload >= (uint32_t)(udp ? UDP_HEADER : TCP_HEADER) && window >= headers->transport + 8u;
+}
+
+bool nic_transport_valid(const uint8_t *bytes, const struct iovec *iov, uint32_t count, const nic_headers *headers)
+{
+    nic_sum sum = {0};
+    nic_sum_add_pseudo(&sum, bytes, headers);
+    nic_sum_add_iov(&sum, iov, count, headers->transport, headers->transport + headers->payload);
+    return nic_sum_value(&sum) == 0xffff;
+}
+
 void nic_sum_add_pseudo(nic_sum *sum, const uint8_t *bytes, const nic_headers *headers)
 {
     uint32_t address = headers->version == 4 ? 4 : 16;

@@ -77,6 +77,11 @@ void nic_parse_inner(const uint8_t *bytes, uint32_t window, uint32_t length, con
                      nic_headers *headers);
 /* Whether the IPv4 header's checksum is right. */
 bool nic_ipv4_valid(const uint8_t *bytes, const nic_headers *headers);
+/* Whether a TCP segment or a UDP datagram lies at `transport`, whole and with its first 8 bytes within the window. */
+bool nic_transport_whole(const nic_headers *headers, uint32_t window);
+/* Whether its checksum is right, over the pieces of a frame that begins with `bytes`; one that the sender left out is
+ * not. */
+bool nic_transport_valid(const uint8_t *bytes, const struct iovec *iov, uint32_t count, const nic_headers *headers);
 /* Adds what TCP and UDP checksums cover beside their own bytes (RFC 9293 3.1, RFC 8200 8.1). */
 void nic_sum_add_pseudo(nic_sum *sum, const uint8_t *bytes, const nic_headers *headers);
 

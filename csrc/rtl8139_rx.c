@@ -217,36 +217,6 @@ static uint32_t cut(arrival *a, bool strip, struct iovec *parts)
     return kept;
 }
 
-typedef struct cursor { /* a place in scattered data */
-    const struct iovec *iov;
-    size_t at;
-} cursor;
-
-/* To guest memory: a looped-back frame may lie where it is to go, so the bytes may overlap. */
-static bool put_bytes(nic_device *device, uint64_t address, cursor *c, uint32_t length)
-{
-    uint8_t *to = nic_dma_map(device, address, length, true);
-    bool done = true;
-    while (length) {
-        size_t part = c->iov->iov_len - c->at < length ? c->iov->iov_len - c->at : length;
-        const uint8_t *from = (const uint8_t *)c->iov->iov_base + c->at;
-        if (NIC_LIKELY(to != NULL)) {
-            memmove(to, from, part);
-            to += part;
-        } else if (part) {
-            done &= nic_dma_write(device, address, from, part);
-            address += part;
-        }
-        length -= (uint32_t)part;
-        c->at += part;
-        if (c->at == c->iov->iov_len) {
-            c->iov++;
-            c->at = 0;
-        }
-    }
-    return done;
-}
-
 /* ------------------------------------------------------------------ C mode: the receive buffer */
 
 uint32_t rtl8139_buffer_size(const nic_device *device)
@@ -295,10 +265,10 @@ static void store_in_buffer(walk *w, arrival *a)
     bool wrap = rtl8139_reg(device, RTL8139_RCR) & RTL8139_RCR_WRAP && size < 65536; /* invalid with 64 KiB */
     uint32_t contiguous = wrap ? wire : size - at - RTL8139_HEADER < wire ? size - at - RTL8139_HEADER : wire;
     cut(a, false, parts);
-    cursor c = {parts, 0};
-    bool done = put_bytes(device, base + at + RTL8139_HEADER, &c, contiguous);
+    nic_cursor c = {parts, 0};
+    bool done = nic_dma_put(device, base + at + RTL8139_HEADER, &c, contiguous);
     if (wire > contiguous && !was_reset(w))
-        done &= put_bytes(device, base, &c, wire - contiguous);
+        done &= nic_dma_put(device, base, &c, wire - contiguous);
     done &= !was_reset(w) && nic_dma_write(device, base + at, &header, sizeof(header));
     if (was_reset(w))
         return;
@@ -370,13 +340,11 @@ static uint32_t verify(const arrival *a)
     if (h.version != 4)
         return 0;
     uint32_t failed = nic_ipv4_valid(a->bytes, &h) ? 0 : RTL8139_IPF;
-    bool udp = h.protocol == NIC_IPPROTO_UDP, tcp = h.protocol == NIC_IPPROTO_TCP;
-    if ((!udp && !tcp) || h.fragment || !h.whole || h.payload < (udp ? 8u : 20u) || a->window < h.transport + 8u)
+    if (!nic_transport_whole(&h, a->window))
         return failed | IP << RTL8139_PID_SHIFT;
-    nic_sum sum = {0};
-    nic_sum_add_pseudo(&sum, a->bytes, &h);
-    nic_sum_add_iov(&sum, a->frame->iov, a->frame->iovcnt, h.transport, h.transport + h.payload);
-    if (nic_sum_value(&sum) != 0xffff && (tcp || nic_get16(a->bytes + h.transport + 6)))
+    bool tcp = h.protocol == NIC_IPPROTO_TCP;
+    if (!nic_transport_valid(a->bytes, a->frame->iov, a->frame->iovcnt, &h) &&
+        (tcp || nic_get16(a->bytes + h.transport + 6)))
         failed |= tcp ? RTL8139_TCPF : RTL8139_UDPF;
     return failed | (uint32_t)(tcp ? TCP : UDP) << RTL8139_PID_SHIFT;
 }
@@ -426,11 +394,11 @@ static void store_in_descriptors(walk *w, arrival *a)
     if (strip)
         opts2 = RTL8139_TAVA | a->bytes[ADDRESSES + 2] | (uint32_t)a->bytes[ADDRESSES + 3] << 8;
     cut(a, strip, parts);
-    cursor c = {parts, 0};
+    nic_cursor c = {parts, 0};
     for (uint32_t i = 0; left; i++) {
         const place *p = &w->places[i];
         uint32_t size = p->size < left ? p->size : left;
-        bool done = put_bytes(device, p->address, &c, size);
+        bool done = nic_dma_put(device, p->address, &c, size);
         uint32_t opts1 = (p->opts1 & RTL8139_EOR) | (left == length ? RTL8139_FS : 0);
         left -= size;
         opts1 |= left ? size : RTL8139_LS | status | length;

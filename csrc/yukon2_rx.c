@@ -191,36 +191,13 @@ void yukon2_walk_receive_list(nic_device *device)
 
 /* ------------------------------------------------------------------ into the buffers */
 
-/* To guest memory: a looped-back frame may lie where it is to go, so the bytes may overlap. */
-static void put_bytes(nic_device *device, uint64_t address, const struct iovec **iov, size_t *at, uint32_t length)
-{
-    uint8_t *to = nic_dma_map(device, address, length, true);
-    while (length) {
-        size_t part = (*iov)->iov_len - *at < length ? (*iov)->iov_len - *at : length;
-        const uint8_t *from = (const uint8_t *)(*iov)->iov_base + *at;
-        if (NIC_LIKELY(to != NULL)) {
-            memmove(to, from, part);
-            to += part;
-        } else if (part) {
-            nic_dma_write(device, address, from, part);
-            address += part;
-        }
-        length -= (uint32_t)part;
-        *at += part;
-        if (*at == (*iov)->iov_len) {
-            (*iov)++;
-            *at = 0;
-        }
-    }
-}
-
 static uint32_t store(walk *w, const plan *p, const struct iovec *parts, uint32_t length)
 {
     uint32_t stored = 0;
-    size_t at = 0;
+    nic_cursor from = {parts, 0};
     for (uint32_t i = 0; i < p->count && stored < length; i++) {
         uint32_t size = length - stored < p->length[i] ? length - stored : p->length[i];
-        put_bytes(w->device, p->address[i], &parts, &at, size);
+        nic_dma_put(w->device, p->address[i], &from, size);
         stored += size;
     }
     return stored;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 
 import pytest
@@ -70,6 +71,23 @@ def test_short_frames_count_as_padded() -> None:
     bench.nic.poll()
     assert bench.clock.next_deadline == bench.clock.now + 8 * (60 + AROUND) * 100
     bench.close()
+
+
+def test_a_line_whose_frames_are_overdue_takes_more_at_once() -> None:
+    """The program came late: the line is full, but all that fills it is due, so that there is room and no stop."""
+    far = Wire()
+    wire = Rate(far, rate="1M", limit=4, overflow="hold")
+    nic = nicemu.create("e1000", memory=nicemu.GuestMemory(4 << 20), backend=wire)
+    driver = attach(nic)
+    driver.start()
+    driver.wait(driver.link_up, "link")
+    for _ in range(3):
+        for _ in range(4):
+            driver.send(driver.mac * 2 + b"\x88\xb5" + bytes(1000))
+        time.sleep(0.05)  # each takes 8.3 ms
+    driver.wait(lambda: len(far.received) == 12, "frame at the far end")
+    nic.close()
+    wire.close()
 
 
 def test_an_idle_line_does_not_save_time_up() -> None:
