@@ -142,6 +142,28 @@ def test_pages_of_registers(board: str) -> None:
     assert rig.read("IMR_READ") & 0x7F == 0x55
 
 
+def test_diagnostic_registers_of_page_2(board: str) -> None:
+    """10.1: local DMA can be aimed, the pointers of local and remote DMA and the address counter are read back."""
+    rig = Rig(board).start()
+    rig.write("CLDA0_WRITE", 0x34)
+    rig.write("CLDA1_WRITE", 0x12)
+    assert (rig.read("CLDA0"), rig.read("CLDA1")) == (0x34, 0x12)
+    for name, value in (("RNPP", 0x11), ("LNPP", 0x22), ("ACU", 0x33), ("ACL", 0x44)):
+        rig.write(name, value)
+        assert rig.read(name) == value
+    rig.arrive(frame(60))
+    assert rig.read("LNPP") == rig.first + 1
+
+
+def test_what_power_on_leaves_undefined_comes_from_the_seed(board: str) -> None:
+    def found(seed: int) -> list[int]:
+        rig = Rig(board, seed=seed)
+        return [rig.read(name) for name in ("PSTART_READ", "PSTOP_READ", "TPSR_READ", "CURR", "BNRY")]
+
+    assert found(1) == found(1)
+    assert found(1) != found(2)
+
+
 def test_stop_lets_a_packet_finish() -> None:
     """10.3 CR: STP takes effect when what is being sent has been sent; ISR.RST then says so."""
     rig = Rig(profile="wire").start()
