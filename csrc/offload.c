@@ -452,3 +452,18 @@ void nic_segment_header(const nic_segmenter *segmenter, uint8_t *bytes, uint32_t
     if (segmenter->transport < segmenter->header)
         segment_transport(segmenter, bytes + segmenter->transport, before, payload, last);
 }
+
+void nic_large_headers(uint8_t *head, uint32_t network, uint32_t transport, uint32_t length)
+{
+    enum { LENGTH = 2, NETWORK_SUM = 10, DESTINATION = 16, TCP_SUM = 16 };
+    uint8_t *ip = head + network;
+    nic_headers h = {.version = 4, .network = (uint16_t)network, .destination = (uint16_t)(network + DESTINATION),
+                     .protocol = NIC_IPPROTO_TCP, .payload = length - transport};
+    nic_sum header = {0}, pseudo = {0};
+    nic_put16(ip + LENGTH, (uint16_t)(length - network));
+    nic_put16(ip + NETWORK_SUM, 0);
+    nic_sum_add(&header, ip, transport - network);
+    nic_put16(ip + NETWORK_SUM, (uint16_t)~nic_sum_value(&header));
+    nic_sum_add_pseudo(&pseudo, head, &h);
+    nic_put16(head + transport + TCP_SUM, nic_sum_value(&pseudo));
+}

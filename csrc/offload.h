@@ -100,4 +100,8 @@ typedef struct nic_segmenter { /* what changes from frame to frame of a segmente
 void nic_segment_header(const nic_segmenter *segmenter, uint8_t *bytes, uint32_t index, uint32_t before,
                         uint32_t payload, bool last);
 
+/* The headers of TCP over IPv4 as of one packet of `length` bytes, with the pseudo header's sum in place of the segment's:
+ * as whoever is to segment it wants them (nic.h, nic_offload). */
+void nic_large_headers(uint8_t *head, uint32_t network, uint32_t transport, uint32_t length);
+
 #endif

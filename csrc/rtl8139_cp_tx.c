@@ -13,7 +13,6 @@ enum {
     TAG = 4,           /* bytes of a VLAN tag */
     ADDRESSES = 12,    /* bytes before it */
     NETWORK = 14,      /* offset of the IP header behind an untagged Ethernet header */
-    IPV4_SUM = 10,
     TCP_FLAGS = 13,
     TCP_SUM = 16,
     TCP_CWR = 0x80,
@@ -367,21 +366,6 @@ static bool leaves_large(nic_device *device, const packet *p, const nic_segmente
            !(header[s->transport + TCP_FLAGS] & TCP_CWR);
 }
 
-/* The headers as of one long packet, with the pseudo header's sum in place of the segment's. */
-static void finish_headers(uint8_t *head, const nic_segmenter *s, uint32_t length)
-{
-    uint8_t *ip = head + s->network;
-    nic_headers h = {.version = 4, .network = s->network, .destination = (uint16_t)(s->network + 16),
-                     .protocol = NIC_IPPROTO_TCP, .payload = length - s->transport};
-    nic_sum network = {0}, pseudo = {0};
-    nic_put16(ip + 2, (uint16_t)(length - s->network));
-    nic_put16(ip + IPV4_SUM, 0);
-    nic_sum_add(&network, ip, (size_t)s->transport - s->network);
-    nic_put16(ip + IPV4_SUM, (uint16_t)~nic_sum_value(&network));
-    nic_sum_add_pseudo(&pseudo, head, &h);
-    nic_put16(head + s->transport + TCP_SUM, nic_sum_value(&pseudo));
-}
-
 /* Has the wire segment the packet, which goes alone; false: the wire does not any more. */
 static bool send_whole(walk *w, const packet *p, const nic_segmenter *s, uint8_t *header)
 {
@@ -395,7 +379,7 @@ static bool send_whole(walk *w, const packet *p, const nic_segmenter *s, uint8_t
         return true;
     if (!(nic_port_offloads(&device->port) & NIC_OFFLOAD_TCP4))
         return false;
-    finish_headers(header, s, p->length);
+    nic_large_headers(header, s->network, s->transport, p->length);
     iov[0] = (struct iovec){header, s->header};
     nic_frame whole = {iov, 1 + slice(p, s->header, p->length, iov + 1), p->length, 0, &left};
     nic_port_send(&device->port, &whole, 1);

@@ -259,7 +259,6 @@ typedef struct yukon2_headers { /* of a segmentation request: where they begin, 
 bool yukon2_leaves_checksum(const yukon2_said *said, bool udp); /* whether the wire computes it as the chip does */
 bool yukon2_leaves_large(const nic_device *device, const uint8_t *head, const yukon2_headers *h, uint32_t length,
                          uint32_t mss); /* whether it makes the frames that the chip makes */
-void yukon2_finish_headers(uint8_t *head, const yukon2_headers *h, uint32_t length); /* as of one long packet */
 
 /* yukon2_rx.c */
 size_t yukon2_receive(nic_device *device, const nic_frame *frames, size_t count);

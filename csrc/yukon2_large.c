@@ -7,7 +7,6 @@
 
 enum {
     NETWORK = 14, /* Ethernet II only */
-    IPV4_SUM = 10,
     IPV4_FRAGMENT = 0x3fff, /* offset, and more fragments */
     TRANSPORT_LEAST = 34,
     TCP_FLAGS = 13,
@@ -33,18 +32,4 @@ bool yukon2_leaves_large(const nic_device *device, const uint8_t *head, const yu
     return h->network == NETWORK && payload > mss && length <= LONGEST && h->length + mss >= YUKON2_MIN && !short_last &&
            !(control & YUKON2_GM_TX_CTRL_CRC_DIS) && !(nic_get16(head + NETWORK + 6) & IPV4_FRAGMENT) &&
            !(head[h->transport + TCP_FLAGS] & TCP_CWR);
-}
-
-void yukon2_finish_headers(uint8_t *head, const yukon2_headers *h, uint32_t length)
-{
-    uint8_t *ip = head + NETWORK;
-    nic_headers pseudo = {.version = 4, .network = NETWORK, .destination = NETWORK + 16, .protocol = NIC_IPPROTO_TCP,
-                          .payload = length - h->transport};
-    nic_sum header = {0}, sum = {0};
-    nic_put16(ip + 2, (uint16_t)(length - NETWORK));
-    nic_put16(ip + IPV4_SUM, 0);
-    nic_sum_add(&header, ip, h->transport - NETWORK);
-    nic_put16(ip + IPV4_SUM, (uint16_t)~nic_sum_value(&header));
-    nic_sum_add_pseudo(&sum, head, &pseudo);
-    nic_put16(head + h->transport + TCP_SUM, nic_sum_value(&sum));
 }

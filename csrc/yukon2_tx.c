@@ -564,7 +564,7 @@ static outcome leave_large(walk *w, const request *r, const uint8_t *head, const
         return UNDONE;
     form f = open_frame(batch, h->length);
     memcpy(f.head, head, h->length); /* what was looked at, whatever the guest has made of it since */
-    yukon2_finish_headers(f.head, h, batch->length);
+    nic_large_headers(f.head, h->network, h->transport, batch->length);
     add_pieces(batch, &f, h->length, batch->length);
     nic_offload left = {.kind = NIC_OFFLOAD_TCP4, .checksum_start = (uint16_t)h->transport,
                         .checksum_offset = TCP_SUM_AT, .header_length = (uint16_t)h->length,
