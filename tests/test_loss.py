@@ -13,7 +13,7 @@ from backend_station import GATEWAY, Connection, Station
 from vde_switch import Switch
 
 import nicemu
-from nicemu.backends import Backend, Dgram, Faults, Rate, Stream, Tee, User, Vde
+from nicemu.backends import Backend, Dgram, Faults, Hub, Rate, Stream, Tee, User, Vde
 from nicemu.drivers import Driver, attach
 
 FRAMES, LENGTH = 2000, 1000
@@ -171,12 +171,18 @@ def serve(data: bytes) -> int:
     return int(server.getsockname()[1])
 
 
-def test_hold_a_tcp_receiver_on_a_tiny_ring_does_not_collapse() -> None:
-    """A megabyte comes to a ring of 8 buffers as if the ring were endless: no segment is lost, none comes twice."""
+@pytest.mark.parametrize("joined", ["netdev", "vlan"])
+def test_hold_a_tcp_receiver_on_a_tiny_ring_does_not_collapse(joined: str) -> None:
+    """A megabyte comes to a ring of 8 buffers as if the ring were endless: no segment is lost, none comes twice.
+
+    At a netdev of its own, and on a numbered VLAN, which is a hub that only the two are on.
+    """
     data = bytes(range(251)) * 4178
-    wire = User()
+    wire, hub = User(), Hub()
     assert wire.lossless
-    nic, driver = card(wire)
+    if joined == "vlan":
+        hub.connect(wire)
+    nic, driver = card(hub.port() if joined == "vlan" else wire)
     station = CardStation(nic, driver)
     station.arp()
     receiver = Receiver(station, 42000, GATEWAY, serve(data)).connect()
@@ -186,7 +192,9 @@ def test_hold_a_tcp_receiver_on_a_tiny_ring_does_not_collapse() -> None:
     assert wire.user_counters.queue_full == 0
     assert wire.counters.receive_drops == 0
     assert int(nic.regs.MPC) == 0
+    assert all(port.counters.receive_drops == 0 for port in hub.ports)
     nic.close()
+    hub.close()
     wire.close()
 
 
