@@ -280,6 +280,9 @@ def test_resources_change_with_the_eeprom() -> None:
     assert (rig.nic.iobase, rig.nic.irq_number) == (0x300, 9)  # type: ignore[attr-defined]
     rig.write("CR9346", LOAD)
     assert (rig.nic.iobase, rig.nic.irq_number) == (0x360, 10)  # type: ignore[attr-defined]
+    other = isa(iobase=0x200)
+    other.nic.load(rig.nic.save())
+    assert (other.nic.iobase, other.nic.irq_number) == (0x360, 10)  # type: ignore[attr-defined]
     with pytest.raises(ConfigurationError, match="irq=7; expected one of 9, 3, 4"):
         isa(irq_number=7)
 

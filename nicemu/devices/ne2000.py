@@ -111,8 +111,18 @@ class IsaBoard(DP8390Board):
             raise ConfigurationError(f"iobase={iobase:#x}; expected a multiple of 0x20 from 0x200 to 0x3e0")
         if irq_number not in self.IRQS:
             raise ConfigurationError(f"irq={irq_number}; expected one of {', '.join(map(str, self.IRQS))}")
-        self.iobase, self.irq_number = iobase, irq_number
+        self.straps: tuple[int, int] = (iobase, irq_number)
         super().__init__(**options)
+
+    @property
+    def iobase(self) -> int:
+        """First of the board's 32 ports."""
+        return self.straps[0]
+
+    @property
+    def irq_number(self) -> int:
+        """The interrupt line that the board drives."""
+        return self.straps[1]
 
 
 class NE2000(IsaBoard):
@@ -281,7 +291,7 @@ class RTL8029AS(RealtekBoard):
 class RTL8019AS(RealtekBoard, IsaBoard):
     """Realtek RTL8019AS, ISA, in jumperless mode and a 16-bit slot; there is no Plug and Play.
 
-    iobase, irq_number: what the EEPROM says, as it was last loaded.
+    iobase, irq_number: what a new EEPROM says; the card goes by CONFIG1, into which the EEPROM is loaded.
     """
 
     MODEL = "rtl8019as"
@@ -293,10 +303,23 @@ class RTL8019AS(RealtekBoard, IsaBoard):
     BOARD = lib.NE2000_BOARD_RTL8019
     ADDRESS_AT = 4
 
+    @property
+    def iobase(self) -> int:
+        """First of the 32 ports, as CONFIG1 has it."""
+        port: int = PORTS[int(self.cells[self._cell["CONFIG1"]]) & 15]
+        return port
+
+    @property
+    def irq_number(self) -> int:
+        """The interrupt line that CONFIG1 selects."""
+        line: int = LINES[int(self.cells[self._cell["CONFIG1"]]) >> 4 & 7]
+        return line
+
     def default_image(self) -> list[int]:
         """CONFIG1 to CONFIG3, and the address; nothing for Plug and Play."""
         image = bytearray(128)
-        image[0] = 1 << 7 | LINES.index(self.irq_number) << 4 | PORTS.index(self.iobase)
+        iobase, irq_number = self.straps
+        image[0] = 1 << 7 | LINES.index(irq_number) << 4 | PORTS.index(iobase)
         image[4:10] = self.mac
         return words_of(bytes(image))
 
@@ -305,7 +328,6 @@ class RTL8019AS(RealtekBoard, IsaBoard):
         self.cells[self._cell["CONFIG1"]] = image[0]
         self.cells[self._cell["CONFIG2"]] = image[1]
         self.cells[self._cell["CONFIG3"]] = image[2] & 0xF7
-        self.iobase, self.irq_number = PORTS[image[0] & 15], LINES[image[0] >> 4 & 7]
 
     def write_io_CONFIG2_8019(self, value: int, old: int, index: int) -> None:  # noqa: N802
         """CONFIG2: the medium."""
