@@ -199,7 +199,8 @@ def guest_of(tested: Card, version: str, peer: bool = False, station: bool = Fal
     tree = ensure()
     logs = cache() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    console = logs / f"guest-{tested.model}-{version}{'-station' * station}{'-peer' * peer}.log"
+    model = tested.model.replace(",", "-").replace("=", "-")  # with options, which QEMU would take for its own
+    console = logs / f"guest-{model}-{version}{'-station' * station}{'-peer' * peer}.log"
     with tempfile.TemporaryDirectory(prefix="nicemu-nic-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         services = stack.enter_context(Services(tree))
