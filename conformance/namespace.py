@@ -15,6 +15,8 @@ from types import TracebackType
 
 DEVICE = Path("/dev/net/tun")
 ADDRESS = "10.0.2.2"  # where guests look for the host
+#: Seconds that the kernel gets for what it does by and by.
+PATIENCE = 30.0
 _numbers = count()
 
 
@@ -81,18 +83,32 @@ class Namespace:
         self.ip("link", "set", name, "up")
 
     def take(self, interface: str, bridge: str = "") -> None:
-        """Moves an interface of this namespace into that one, and takes it up there; its descriptor stays good."""
+        """Moves an interface of this namespace into that one, and takes it up there; its descriptor stays good.
+
+        Where it is to be a port of a bridge, that passes frames on and answers when this returns.
+        """
         run("ip", "link", "set", interface, "netns", self.name)
         if bridge:
             self.ip("link", "set", interface, "master", bridge)
         self.ip("link", "set", interface, "up")
+        if bridge:
+            self.forwards(interface)
+            self.carries(bridge)
 
     def forwards(self, interface: str) -> None:
         """Waits until a port of the bridge forwards, which the kernel sees to by and by."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while "state forwarding" not in self.run("bridge", "link", "show", "dev", interface):
             if time.monotonic() > deadline:
                 raise NamespaceError(f"{interface} does not forward")
+            time.sleep(0.01)
+
+    def carries(self, interface: str) -> None:
+        """Waits until an interface has a carrier that its queue knows of; before, what it sends is lost."""
+        deadline = time.monotonic() + PATIENCE
+        while "state UP" not in self.ip("link", "show", interface):
+            if time.monotonic() > deadline:
+                raise NamespaceError(f"{interface} is not up")
             time.sleep(0.01)
 
     def count(self, interface: str, counter: str) -> int:

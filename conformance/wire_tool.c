@@ -2,9 +2,8 @@
  * The far end of a wire for wire_bench.py, and the floor that it is measured against: nothing but socket calls.
  *
  *   wire_tool sink dgram|stream PATH COUNTS      takes frames at a Unix socket; two u64 in a file: frames, ready
- *   wire_tool blast dgram|stream PATH N SIZE     sends N frames of SIZE bytes, 64 to a call; prints when it began and the
- *                                                processor time that it took, in ns; a buffer for each frame, as a
- *                                                card's driver has
+ *   wire_tool blast dgram|stream PATH N SIZE B   sends N frames of SIZE bytes from B buffers, 64 to a call; prints when it
+ *                                                began and the processor time that it took, in ns
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -84,7 +83,7 @@ static void sink_stream(int listener, volatile uint64_t *counts)
     }
 }
 
-static void blast(int fd, int stream, int number, uint32_t size)
+static void blast(int fd, int stream, int number, uint32_t size, int buffers)
 {
     uint32_t header = htonl(size);
     memset(frames, 0xff, sizeof(frames));
@@ -96,7 +95,7 @@ static void blast(int fd, int stream, int number, uint32_t size)
     for (int done = 0; done < number;) {
         int batch = number - done < BATCH ? number - done : BATCH;
         for (int i = 0; i < batch; i++)
-            pieces[2 * i + 1] = (struct iovec){frames[(done + i) % BUFFERS], size};
+            pieces[2 * i + 1] = (struct iovec){frames[(done + i) % buffers], size};
         struct msghdr gathered = {.msg_iov = pieces, .msg_iovlen = 2 * (size_t)batch};
         ssize_t n = stream ? sendmsg(fd, &gathered, 0) : sendmmsg(fd, messages, (unsigned)batch, 0);
         if (n < 0)
@@ -118,9 +117,10 @@ int main(int argc, char **argv)
     strncpy(address.sun_path, argv[3], sizeof(address.sun_path) - 1);
     int fd = socket(AF_UNIX, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
     if (!strcmp(argv[1], "blast")) {
-        if (argc < 6 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
+        int buffers = argc < 7 ? 0 : atoi(argv[6]);
+        if (buffers < 1 || buffers > BUFFERS || connect(fd, (struct sockaddr *)&address, sizeof(address)))
             fail("connect");
-        blast(fd, stream, atoi(argv[4]), (uint32_t)atoi(argv[5]));
+        blast(fd, stream, atoi(argv[4]), (uint32_t)atoi(argv[5]), buffers);
         return 0;
     }
     int file = open(argv[4], O_RDWR);
