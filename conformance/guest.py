@@ -207,7 +207,8 @@ def guest_of(tested: Card, version: str, peer: bool = False, station: bool = Fal
         far = stack.enter_context(Station(folder / "station", folder / "card")) if station else None
         nic = stack.enter_context(make_nic(tested, peer, folder, far))
         ports = {"iperf": str(services.iperf), "service": str(services.service)}
-        parameters = {"module": tested.module, "options": tested.options, **ports}
+        demands = {"least": str(tested.least), "lines": str(tested.lines)}
+        parameters = {"module": tested.module, "options": tested.options, **demands, **ports}
         yield stack.enter_context(booted(tree, version, nic, console, parameters, far))
 
 

@@ -36,8 +36,7 @@ ifstat
 echo @@failed
 :end
 """
-# What the host serves: a script that only a whole and undamaged transfer runs to its last line.
-FETCHED = b"#!ipxe\necho @@started\n" + b"# one of many lines that do nothing\n" * 20000 + b"echo @@fetched\n"
+LINE = b"# one of many lines that do nothing\n"
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,16 @@ class Outcome:
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    """Serves a script that only a whole and undamaged transfer runs to its last line."""
+
+    lines: int
+
     def do_GET(self) -> None:
+        script = b"#!ipxe\necho @@started\n" + LINE * self.lines + b"echo @@fetched\n"
         self.send_response(200)
-        self.send_header("Content-Length", str(len(FETCHED)))
+        self.send_header("Content-Length", str(len(script)))
         self.end_headers()
-        self.wfile.write(FETCHED)
+        self.wfile.write(script)
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -68,7 +72,8 @@ def run(tested: Card, peer: bool = False) -> Outcome:
     if tested.ipxe is None or (peer and tested.peer is None):
         raise ValueError(f"{'QEMU' if tested.ipxe else 'iPXE'} has no {tested.model}")
     tree = ensure()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+    handler = type("_Sized", (_Handler,), {"lines": tested.lines})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with tempfile.TemporaryDirectory(prefix="nicemu-ipxe-") as name:
             folder = Path(name)

@@ -36,7 +36,8 @@ class Card:
     """A card: its model name for nicemu, the kernel's module, and its checks.
 
     ``peer`` is QEMU's own model and ``ipxe`` what iPXE calls the card, each None where there is none. ``options`` are
-    parameters of the module.
+    parameters of the module. ``least`` is what iperf3 must reach, in Mbit/s; ``lines`` how much goes each way to prove
+    after a check that the card still works, 5 bytes a line.
     """
 
     model: str
@@ -45,6 +46,8 @@ class Card:
     ipxe: str | None
     checks: tuple[Check, ...]
     options: str = ""
+    least: float = 1.0
+    lines: int = 20000
 
 
 def card(name: str) -> Card:
