@@ -29,6 +29,7 @@ enum {
     PCNET_TIMER_POLL,     /* CSR47 */
     PCNET_TIMER_TRANSMIT, /* the frame under way has left */
     PCNET_TIMER_SOFTWARE, /* BCR31 */
+    PCNET_TIMER_SENT,     /* the pin tells of frames that were sent */
 };
 
 enum {
