@@ -6,8 +6,10 @@ boot lays over it (:func:`scripts`), so that editing one needs no new image.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
+import itertools
 import lzma
 import os
 import re
@@ -49,8 +51,18 @@ def image(tree: Tree, version: str) -> Path:
 
 
 def scripts() -> bytes:
-    """The archive that lays ``conformance/guest`` over an image, at ``/conformance``."""
-    return archive(walk(SCRIPTS, SCRIPTS_AT))
+    """The archive that lays ``conformance/guest`` and ``port_cost.c`` over an image, at ``/conformance``."""
+    entries = walk(SCRIPTS, SCRIPTS_AT)
+    return archive(itertools.chain(entries, [(f"{SCRIPTS_AT}/port-cost", stat.S_IFREG | 0o755, port_cost())]))
+
+
+@functools.cache
+def port_cost() -> bytes:
+    """The program that measures what a port access costs, for any guest."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "port-cost"
+        run("gcc", "-static", "-O2", "-o", str(program), str(Path(__file__).parent / "port_cost.c"))
+        return program.read_bytes()
 
 
 def add_modules(tree: Tree, kernel: Kernel, stage: Path) -> None:
