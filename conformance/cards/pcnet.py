@@ -2,7 +2,8 @@
 
 from . import Card, Check, first_light, life, on_a_raw_wire, show
 
-#: pcnet32 gives back the memory of its rings while interrupts are off, which dma_free_attrs objects to.
+#: pcnet32 gives back the memory of its rings while interrupts are off, which dma_free_attrs objects to; with QEMU's own
+#: pcnet in the same kernel (6.12) as with ours.
 KNOWN = "^ethtool -G: .*(dma_free_attrs|Call Trace)"
 #: What the driver of either part shows and lets change.
 COMMON = (
