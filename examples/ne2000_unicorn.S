@@ -1,7 +1,8 @@
 /*
  * A small driver for an NE2000 at port 300h, for real mode (BITS=16) and for flat 32-bit code; by National's DP8390D
  * data sheet.  It answers frames of EtherType 88B5h, adds up the words of those of 88B6h, and ends at 88B7h.  It halts
- * when it is ready, and at the end.
+ * when it is ready, and at the end; also at every other frame, with its length in TAKEN, and after it has sent a frame
+ * that whoever runs this has put there with its length in GIVEN.
  *
  * The bytes in ne2000_unicorn.py are this file's:
  *     gcc -m32 -DBITS=16 -c ne2000_unicorn.S -o code.o && objcopy -O binary -j .text code.o code.bin
@@ -33,6 +34,8 @@
 	.equ	SUM, 0x808
 	.equ	SENT, 0x80c
 	.equ	MAC, 0x810
+	.equ	TAKEN, 0x816
+	.equ	GIVEN, 0x818
 	.equ	HEADER, 0x820
 	.equ	FRAME, 0x2000
 	.macro	put port, value
@@ -108,10 +111,13 @@ start:	cld
 	put	RCR, 0x04		# own address and broadcasts
 	mov	$FIRST+1, %bh		# BH: the page to read next
 	hlt				# ready
+	jmp	look
 
 wait:	await	ISR, 0x01		# PRX
 	put	ISR, 0x01
-look:	put	CR, 0x62		# page 1
+look:	cmpw	$0, GIVEN
+	jne	give
+	put	CR, 0x62		# page 1
 	get	CURR
 	mov	%al, %ah
 	put	CR, 0x22		# page 0
@@ -146,8 +152,10 @@ look:	put	CR, 0x62		# page 1
 	cmp	$0xb688, %ax		# 88B6h: add it up
 	je	add
 	cmp	$0xb788, %ax		# 88B7h: the end
-	jne	look
-	hlt
+	je	end
+	mov	%cx, TAKEN
+end:	hlt
+	jmp	look
 
 add:	mov	$FRAME, R(si)
 	shr	$1, R(cx)
@@ -167,7 +175,17 @@ answer:	push	R(cx)
 	mov	$3, R(cx)
 	rep movsw
 	pop	R(cx)
-	mov	$TBCR0, %dx
+	call	send
+	incw	SENT
+	jmp	look
+
+give:	xor	R(cx), R(cx)
+	xchg	GIVEN, %cx
+	call	send
+	hlt
+	jmp	look
+
+send:	mov	$TBCR0, %dx		# CX bytes at FRAME
 	mov	%cl, %al
 	out	%al, %dx
 	inc	%dx
@@ -185,8 +203,7 @@ answer:	push	R(cx)
 	put	CR, 0x26		# transmit
 	await	ISR, 0x0a		# PTX or TXE
 	put	ISR, 0x0a
-	incw	SENT
-	jmp	look
+	ret
 
 fetch:	mov	$0x0a, %ah		# remote read: CX bytes at BX to DI
 	call	remote

@@ -18,38 +18,41 @@ from unicorn import UC_ARCH_X86, UC_MODE_16, UC_MODE_32, Uc
 from unicorn.x86_const import UC_X86_REG_EIP, UC_X86_REG_ESP
 
 import nicemu
-from nicemu.backends import PythonBackend
+from nicemu.backends import Backend, PythonBackend
 from nicemu.hosts.unicorn import Bus
 
 MODES = {16: UC_MODE_16, 32: UC_MODE_32}
 CODE = {
     16: bytes.fromhex("""
         fcba1f03eceeba0703eca88074f8ba0003b021eeba0e03b049eeba0a03b000eeba0b03b000eeba0c03b020eeba0d03b002eeba01
-        03b046eeba0303b046eeba0203b080eeba0703b0ffeeba0f03b000eeba0003b022ee31dbb92000bf0020e81701ba0003b061eebe
+        03b046eeba0303b046eeba0203b080eeba0703b0ffeeba0f03b000eeba0003b022ee31dbb92000bf0020e83a01ba0003b061eebe
         0020bf1008ba0103b90600adeeaa42e2faba0703b047eeba0803b9080030c0ee42e2fcba0003b022eeba0d03b000eeba0c03b004
-        eeb747f4ba0703eca80174f8ba0703b001eeba0003b062eeba0703ec88c4ba0003b022ee38e774dc30dbb90400bf2008e8a900b3
-        0431c98b0e220883e904010e0408831606080051bf0020e88e0059ff0600088a3e210888f83c467502b080fec8ba0303eea10c20
-        3d88b5741d3d88b674063d88b7759bf4be0020d1e931d2ad01c2e2fb01160808eb8851be0620bf0020b90300f3a5be1008b90300
-        f3a559ba050388c8ee4288e8eeba0403b040ee53bb0040b412e83a00be0020f36fe823005bba0003b026eeba0703eca80a74f8ba
-        0703b00aeeff060c08e936ffb40ae81100f36dba0703eca84074f8ba0703b040eec383c10183e1feba0a0388c8ee4288e8eeba08
-        0388d8ee4288f8eeba000388e0eed1e9ba1003c3
+        eeb747f4eb0eba0703eca80174f8ba0703b001ee833e1808000f859e00ba0003b062eeba0703ec88c4ba0003b022ee38e774d330
+        dbb90400bf2008e8c100b30431c98b0e220883e904010e0408831606080051bf0020e8a60059ff0600088a3e210888f83c467502
+        b080fec8ba0303eea10c203d88b574243d88b6740c3d88b77404890e1608f4eb8bbe0020d1e931d2ad01c2e2fb01160808e978ff
+        51be0620bf0020b90300f3a5be1008b90300f3a559e81400ff060c08e959ff31c9870e1808e80400f4e94cffba050388c8ee4288
+        e8eeba0403b040ee53bb0040b412e83400be0020f36fe81d005bba0003b026eeba0703eca80a74f8ba0703b00aeec3b40ae81100
+        f36dba0703eca84074f8ba0703b040eec383c10183e1feba0a0388c8ee4288e8eeba080388d8ee4288f8eeba000388e0eed1e9ba
+        1003c3
     """),
     32: bytes.fromhex("""
         fc66ba1f03ecee66ba0703eca88074f766ba0003b021ee66ba0e03b049ee66ba0a03b000ee66ba0b03b000ee66ba0c03b020ee66
         ba0d03b002ee66ba0103b046ee66ba0303b046ee66ba0203b080ee66ba0703b0ffee66ba0f03b000ee66ba0003b022ee6631dbb9
-        20000000bf00200000e87a01000066ba0003b061eebe00200000bf1008000066ba0103b90600000066adeeaa6642e2f866ba0703
-        b047ee66ba0803b90800000030c0ee6642e2fb66ba0003b022ee66ba0d03b000ee66ba0c03b004eeb747f466ba0703eca80174f7
-        66ba0703b001ee66ba0003b062ee66ba0703ec88c466ba0003b022ee38e774d730dbb904000000bf20080000e8ef000000b30431
-        c9668b0d2208000083e90466010d04080000668315060800000051bf00200000e8c70000005966ff05000800008a3d2108000088
-        f83c467502b080fec866ba0303ee66a10c200000663d88b5742e663d88b6740b663d88b70f8575fffffff4be00200000d1e96631
-        d266ad6601c2e2f966011508080000e957ffffff51be06200000bf00200000b90300000066f3a5be10080000b90300000066f3a5
-        5966ba050388c8ee664288e8ee66ba0403b040ee5366bb0040b412e84a000000be00200000f36fe82d0000005b66ba0003b026ee
-        66ba0703eca80a74f766ba0703b00aee66ff050c080000e9e7feffffb40ae813000000f36d66ba0703eca84074f766ba0703b040
-        eec383c10383e1fc66ba0a0388c8ee664288e8ee66ba080388d8ee664288f8ee66ba000388e0eec1e90266ba1003c3
+        20000000bf00200000e8ac01000066ba0003b061eebe00200000bf1008000066ba0103b90600000066adeeaa6642e2f866ba0703
+        b047ee66ba0803b90800000030c0ee6642e2fb66ba0003b022ee66ba0d03b000ee66ba0c03b004eeb747f4eb1066ba0703eca801
+        74f766ba0703b001ee66833d18080000000f85e300000066ba0003b062ee66ba0703ec88c466ba0003b022ee38e774c930dbb904
+        000000bf20080000e811010000b30431c9668b0d2208000083e90466010d04080000668315060800000051bf00200000e8e90000
+        005966ff05000800008a3d2108000088f83c467502b080fec866ba0303ee66a10c200000663d88b57436663d88b67413663d88b7
+        740766890d16080000f4e95effffffbe00200000d1e96631d266ad6601c2e2f966011508080000e941ffffff51be06200000bf00
+        200000b90300000066f3a5be10080000b90300000066f3a559e82000000066ff050c080000e90fffffff31c966870d18080000e8
+        06000000f4e9fbfeffff66ba050388c8ee664288e8ee66ba0403b040ee5366bb0040b412e83f000000be00200000f36fe8220000
+        005b66ba0003b026ee66ba0703eca80a74f766ba0703b00aeec3b40ae813000000f36d66ba0703eca84074f766ba0703b040eec3
+        83c10383e1fc66ba0a0388c8ee664288e8ee66ba080388d8ee664288f8ee66ba000388e0eec1e90266ba1003c3
     """),
 }
 ORIGIN, STACK, MEMORY = 0x1000, 0xF000, 1 << 20
 FRAMES, SUM = 0x800, 0x808  # where the driver counts
+TAKEN, GIVEN, FRAME = 0x816, 0x818, 0x2000  # lengths of frames of other types, and where the one in hand is
 CARD, STATION = bytes.fromhex("525400123456"), bytes.fromhex("020000000001")
 ANSWER, ADD, END = b"\x88\xb5", b"\x88\xb6", b"\x88\xb7"
 
@@ -84,11 +87,11 @@ def words(data: bytes) -> int:
 
 
 class Computer:
-    """An engine with the driver in its memory, and an NE2000 on a wire to a station."""
+    """An engine with the driver in its memory, and an NE2000 on a wire to a station, or to another backend."""
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, backend: Backend | None = None, overflow: str = "hold") -> None:
         self.station = Station()
-        self.nic = nicemu.create("ne2k_isa", backend=self.station, overflow="hold", mac=CARD.hex(":"))
+        self.nic = nicemu.create("ne2k_isa", backend=backend or self.station, overflow=overflow, mac=CARD.hex(":"))
         self.uc = Uc(UC_ARCH_X86, MODES[bits])
         self.uc.mem_map(0, MEMORY)
         self.uc.mem_write(ORIGIN, CODE[bits])
@@ -101,7 +104,22 @@ class Computer:
     def hear(self, frames: Iterable[bytes]) -> None:
         """Runs the driver while the station says these frames, to the last."""
         self.station.waiting += [*frames, frame(END, 60)]
+        self.run()
+
+    def run(self) -> None:
+        """Runs the driver to its next HLT."""
         self.uc.emu_start(self.uc.reg_read(UC_X86_REG_EIP), self.end)
+
+    def send(self, content: bytes) -> None:
+        """Has the driver send a frame."""
+        self.uc.mem_write(FRAME, content)
+        self.uc.mem_write(GIVEN, len(content).to_bytes(2, "little"))
+        self.run()
+
+    def receive(self) -> bytes:
+        """Runs the driver until a frame of another type than it knows has come in."""
+        self.run()
+        return bytes(self.uc.mem_read(FRAME, self.result(TAKEN)))
 
     def result(self, address: int) -> int:
         """One of the driver's counts, a word."""
