@@ -146,6 +146,12 @@ static uint32_t read_fifo(nic_device *device, const nic_row *row NIC_UNUSED, con
     return card->fifo[card->fifo_read++ % NE2000_FIFO_BYTES];
 }
 
+/* DFR shows carrier as it is now; the rest is of the last packet (10.3 RSR). */
+static uint32_t read_rsr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+{
+    return ne2000_reg(device, NE2000_RSR) | (ne2000_carrier(device) ? NE2000_RSR_DFR : 0);
+}
+
 /* Drivers look for the chip by writing RSAR and reading CRDA, which follows at once. */
 static void write_rsar0(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
@@ -261,6 +267,7 @@ static const nic_hook hooks[] = {
     {"io", "ISR", NULL, write_isr},
     {"io", "RSAR0", NULL, write_rsar0},
     {"io", "RSAR1", NULL, write_rsar1},
+    {"io", "RSR", read_rsr, NULL},
     {"io", "RCR", NULL, write_rcr},
     {"io", "TCR", NULL, write_tcr},
     {"io", "DCR", NULL, write_dcr},

@@ -30,6 +30,9 @@ enum {
     NE2000_BYTE_NS = 800,      /* 8 bits at 10 Mb/s */
     NE2000_BACKLOG = 4096,     /* a host takes tens of milliseconds for a frame: more would only add delay */
     NE2000_OVERHEAD = 8 + 12,  /* preamble and gap between frames, in bytes of time */
+    NE2000_SLOT = 64,          /* slot time of IEEE 802.3, in bytes of time */
+    NE2000_ATTEMPTS = 16,      /* after so many collisions a packet is given up (8.0) */
+    NE2000_BACKOFF_MAX = 10,   /* back-off is below two to this power, in slots */
 };
 
 enum { NE2000_READ = 1, NE2000_WRITE = 2, NE2000_SEND = 3, NE2000_ABORT = 4 }; /* CR.RD */
@@ -176,6 +179,7 @@ bool ne2000_port_write_block(nic_device *device, const nic_access *access, const
 void ne2000_transmit(nic_device *device);      /* CR.TXP was set */
 void ne2000_send(nic_device *device);          /* goes on with what waits */
 void ne2000_wire_expired(nic_device *device);
+bool ne2000_carrier(nic_device *device);       /* something is on the wire */
 
 /* ne2000_rx.c */
 size_t ne2000_receive(nic_device *device, const nic_frame *frames, size_t count);

@@ -205,7 +205,8 @@ static bool receive_one(nic_device *device, const nic_frame *frame)
     if (group)
         obey_multicast(device, address);
     if (ne2000_disturbed(device, NE2000_OVERRUN)) { /* reception is aborted (10.3 RSR); no tally is for it */
-        device->cells[NE2000_RSR] = NE2000_RSR_FO | (ne2000_reg(device, NE2000_RSR) & NE2000_RSR_DIS);
+        uint32_t overrun = ne2000_is_realtek(device) ? 0 : NE2000_RSR_FO; /* bit 3 is 0 there (RTL8029AS 5.1.2.1) */
+        device->cells[NE2000_RSR] = overrun | (ne2000_reg(device, NE2000_RSR) & NE2000_RSR_DIS);
         ne2000_cause(device, NE2000_ISR_RXE);
         return true;
     }

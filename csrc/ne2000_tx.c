@@ -45,6 +45,8 @@ static void finish(nic_device *device, uint32_t status)
 {
     ne2000 *card = ne2000_of(device);
     bool given_up = status & (NE2000_TSR_ABT | NE2000_TSR_FU);
+    if (ne2000_is_realtek(device)) /* its bit 5 says nothing (RTL8029AS 5.1.2.1) */
+        status &= ~NE2000_TSR_FU;
     card->sending = NE2000_IDLE;
     device->cells[NE2000_CR] &= ~NE2000_CR_TXP;
     device->cells[NE2000_TSR] = status | (given_up ? 0 : NE2000_TSR_PTX) | card->tsr_ones;
@@ -170,14 +172,51 @@ static void deliver(nic_device *device)
     loop(device, length);
 }
 
+/* How many collisions the next packet will meet; `met` and `give_up` use them up. */
+static uint32_t collisions_ahead(nic_device *device)
+{
+    const uint32_t *disturb = ne2000_of(device)->disturb;
+    if (ne2000_full_duplex(device) || ne2000_loops(device) || disturb[NE2000_UNDERRUN])
+        return 0;
+    if (disturb[NE2000_EXCESSIVE_COLLISIONS])
+        return NE2000_ATTEMPTS;
+    return !!disturb[NE2000_ONE_COLLISION] + 2 * !!disturb[NE2000_MORE_COLLISIONS] + !!disturb[NE2000_LATE_COLLISION];
+}
+
+/* Slot times that go by with collisions and the back-off after them; OFST draws longer ones after the first three. */
+static uint64_t collided_slots(nic_device *device, uint32_t collisions)
+{
+    uint32_t offset = ne2000_reg(device, NE2000_TCR) & NE2000_TCR_OFST ? 3 : 0;
+    uint64_t slots = 0;
+    for (uint32_t n = 1; n <= collisions; n++) {
+        uint32_t exponent = n <= 3 ? n + offset : n < NE2000_BACKOFF_MAX ? n : NE2000_BACKOFF_MAX;
+        slots += 1 + (n < NE2000_ATTEMPTS ? nic_random(device) % (1u << exponent) : 0);
+    }
+    return slots;
+}
+
 static uint64_t wire_time(nic_device *device)
 {
-    uint64_t bytes = ne2000_pair(device, NE2000_TBCR0, NE2000_TBCR1) + NE2000_OVERHEAD;
-    if (!(ne2000_reg(device, NE2000_TCR) & NE2000_TCR_CRC))
+    uint32_t collisions = collisions_ahead(device);
+    uint64_t bytes = NE2000_SLOT * collided_slots(device, collisions);
+    if (collisions < NE2000_ATTEMPTS)
+        bytes += ne2000_pair(device, NE2000_TBCR0, NE2000_TBCR1) + NE2000_OVERHEAD;
+    if (collisions < NE2000_ATTEMPTS && !(ne2000_reg(device, NE2000_TCR) & NE2000_TCR_CRC))
         bytes += NE2000_FCS;
     if (device->profile == NIC_PROFILE_CHAOS) /* others are on the wire too */
         bytes += nic_random(device) % 4 * (NE2000_MAX + NE2000_OVERHEAD);
     return bytes * NE2000_BYTE_NS;
+}
+
+/*
+ * Others before it, and the packet itself while it is sent: the transceiver gives back what is sent.  Nothing but sending
+ * takes time on our wire; within the chip (loopback mode 1) there is no carrier, and full duplex does not look for it.
+ */
+bool ne2000_carrier(nic_device *device)
+{
+    bool inside = (ne2000_reg(device, NE2000_TCR) & NE2000_TCR_LB) >> NE2000_TCR_LB_SHIFT == 1;
+    return ne2000_of(device)->sending == NE2000_ON_WIRE && nic_link_up(device) && !inside &&
+           !ne2000_full_duplex(device);
 }
 
 void ne2000_transmit(nic_device *device)

@@ -1,8 +1,8 @@
 """The NE2000 and its relatives: everything around the datapath.
 
 Data sheets: National, DP8390D/NS32490D Network Interface Controller (July 1995); Realtek, RTL8029AS Preliminary
-(LS009.0, 1997); Microchip 93C46 for the EEPROM.  Novell's NE1000 and NE2000 boards, and Realtek's RTL8019AS, are as
-drivers know them.
+(LS009.0, 1997; its sections as Barrelfish's rtl8029as.dev, made from it, has them); Microchip 93C46 for the EEPROM.
+Novell's NE1000 and NE2000 boards, and Realtek's RTL8019AS, are as drivers know them.
 
 The register table is in `ne2000_tables`, the datapath in csrc/ne2000*.c.  In this file, in this order: identity and PCI
 function; the ID PROM; Novell's boards; Realtek's with their EEPROM and page 3.
@@ -57,7 +57,7 @@ FUNCTION = Function(
     subsystem_vendor_id=0x10EC,
     subsystem_id=0x8029,
     bars={0: Bar(32, io=True)},
-    status=0x0200,  # medium DEVSEL
+    status=0x0200,  # medium DEVSEL, as lspci shows boards
     interrupt_bits=False,  # PCI 2.1
 )
 

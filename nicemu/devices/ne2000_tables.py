@@ -100,7 +100,7 @@ TCR = Register("TCR", 0x0D, "Transmit configuration", "10.3 TCR", [
     Field("CRC", 0, 1, "rw", None, "No CRC is appended"),
     Field("LB", 1, 2, "rw", 0, "Loopback: 1 within the chip, 2 through the encoder, 3 through the transceiver"),
     Field("ATD", 3, 1, "rw", None, "Multicasts that hash to 62 and 63 switch the transmitter off and on"),
-    Field("OFST", 4, 1, "rw", None, "Collisions are backed off from with lower priority", State.STORED),
+    Field("OFST", 4, 1, "rw", None, "After each of the first three collisions the station waits longer on average"),
     ones(5, 3),
 ], size=1, pages=(0,), direction="w")  # fmt: skip
 
@@ -133,7 +133,7 @@ RSR = Register("RSR", 0x0C, "Receive status; as it also stands in the header of 
     Field("MPA", 4, 1, "ro", 0, "Missed: no buffer, or monitor mode", keeps=KEPT),
     Field("PHY", 5, 1, "ro", 0, "Broadcast or multicast address", keeps=KEPT),
     Field("DIS", 6, 1, "ro", 0, "Receiver disabled by monitor mode", keeps=KEPT),
-    Field("DFR", 7, 1, "ro", 0, "Deferring", keeps=KEPT),
+    Field("DFR", 7, 1, "ro", 0, "Deferring: there is carrier", keeps=KEPT),
 ], size=1, pages=(0,), direction="r")  # fmt: skip
 
 PSTART = byte("PSTART", 0x01, "First page of the receive ring", "10.3 PSTART", direction="w")
