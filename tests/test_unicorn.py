@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,7 +16,16 @@ import dpkt
 import pytest
 from backend_station import GATEWAY, Connection, Station
 from unicorn import UC_ARCH_ARM, UC_ARCH_X86, UC_MODE_16, UC_MODE_32, UC_MODE_ARM, UC_PROT_READ, Uc
-from unicorn.x86_const import UC_X86_REG_EAX, UC_X86_REG_ECX, UC_X86_REG_EDI, UC_X86_REG_EDX, UC_X86_REG_ESI
+from unicorn.x86_const import (
+    UC_X86_REG_EAX,
+    UC_X86_REG_ECX,
+    UC_X86_REG_EDI,
+    UC_X86_REG_EDX,
+    UC_X86_REG_EFLAGS,
+    UC_X86_REG_ESI,
+    UC_X86_REG_ESP,
+    UC_X86_REG_IDTR,
+)
 
 import nicemu
 from nicemu.backends import PythonBackend, User
@@ -29,6 +39,7 @@ sys.path.insert(0, str(EXAMPLES))
 from ne2000_unicorn import ADD, ANSWER, CARD, CODE, FRAMES, MODES, STATION, SUM, Computer, frame, words  # noqa: E402
 
 ORIGIN, DATA, BASE = 0x1000, 0x2000, 0x300
+IF = 1 << 9
 # With DX, ECX, ESI and EDI set from outside.
 IN_BYTE, IN_DWORD, OUT_BYTE, OUT_DWORD = "ec", "ed", "ee", "ef"
 REP_INSB, REP_INSW, REP_OUTSW, REP_INSW_DOWN = "fcf36c", "fcf3666d", "fcf3666f", "fdf3666d"
@@ -201,6 +212,20 @@ def test_rep_ins_leaves_registers_and_memory_as_the_processor_does(mode: int) ->
     assert stream.nic.regs.ISR.RDC == 1
 
 
+@pytest.mark.parametrize("slice_of", [1, 2, 5])
+def test_rep_ins_loses_nothing_in_slices_of_instructions(slice_of: int) -> None:
+    stream = Stream()
+    code = bytes.fromhex(REP_INSW + "90")
+    stream.uc.mem_write(ORIGIN, code)
+    for name, value in ((UC_X86_REG_EDX, BASE + 0x10), (UC_X86_REG_ECX, 16), (UC_X86_REG_EDI, DATA)):
+        stream.uc.reg_write(name, value)
+    begin = ORIGIN
+    while begin != ORIGIN + len(code):
+        stream.uc.emu_start(begin, ORIGIN + len(code), count=slice_of)
+        begin = stream.bus.place
+    assert bytes(stream.uc.mem_read(DATA, 34)) == PROM + bytes(2)
+
+
 def test_a_count_of_none_moves_nothing() -> None:
     stream = Stream()
     assert stream.reads(REP_INSW, ecx=0, edi=DATA) == 0
@@ -273,6 +298,92 @@ def test_the_line_of_a_card_is_told_when_it_changes() -> None:
     assert bus.lines == {5: True}
     execute(uc, OUT_BYTE, edx=BASE + 7, eax=0x40)
     assert told == [(5, True), (5, False)]
+
+
+HANDLER, VECTOR, COUNT = 0x1800, 0x71, 0x800
+WAITS = {
+    16: "fbf490",  # sti; hlt; nop
+    32: "0f0115000500000f011d08050000ea15100000080066b810008ed08ed8bc00f00000fbf490",  # loads tables and segments first
+}
+#: Acknowledges RDC at the card, and counts in memory.
+HANDLERS = {16: "5052ba0703b040eeff0600085a58cf", 32: "505266ba0703b040ee66ff05000800005a58cf"}
+TRAP_KIND, INTERRUPT_KIND = 0x8F, 0x8E
+
+
+class Interrupted:
+    """Code that waits at HLT for the interrupt of a card, whose line is up by then."""
+
+    def __init__(self, bits: int, gate: int = INTERRUPT_KIND, segment: int = 8) -> None:
+        self.uc = engine(MODES[bits])
+        self.bus = Bus(self.uc)
+        self.nic = nicemu.create("ne2k_isa", irq_number=9)
+        self.bus.add_isa(self.nic)
+        self.uc.mem_write(HANDLER, bytes.fromhex(HANDLERS[bits]))
+        if bits == 16:
+            self.uc.reg_write(UC_X86_REG_ESP, 0xF000)
+            self.uc.mem_write(4 * VECTOR, HANDLER.to_bytes(2, "little") + bytes(2))
+        else:
+            flat = [bytes(8), bytes.fromhex("ffff0000009acf00"), bytes.fromhex("ffff00000092cf00")]
+            self.uc.mem_write(0x500, struct.pack("<HIxxHI", 23, 0x600, 0x7FF, 0x4000))
+            self.uc.mem_write(0x600, b"".join(flat))
+            self.uc.mem_write(0x4000 + 8 * VECTOR, struct.pack("<HHBBH", HANDLER, segment, 0, gate, 0))
+        self.end = ORIGIN + len(WAITS[bits]) // 2
+        self.nic.bars[0].write(0x0F, 0x40, 1)  # IMR.RDCE
+        self.nic.regs.ISR.value = 0x40
+        self.nic.bars[0].write(0x00, 0x21, 1)
+        execute(self.uc, WAITS[bits])
+
+    def go_on(self) -> None:
+        self.uc.emu_start(self.bus.place, self.end)
+
+
+@pytest.mark.parametrize("bits", CODE)
+def test_code_takes_an_interrupt_and_returns(bits: int) -> None:
+    board = Interrupted(bits)
+    board.bus.poll()
+    assert board.bus.lines == {9: True}
+    halted, stack = board.bus.place, board.uc.reg_read(UC_X86_REG_ESP)
+    assert halted == board.end - 1
+    assert board.bus.interrupt(VECTOR)
+    assert board.bus.place == HANDLER
+    assert not board.uc.reg_read(UC_X86_REG_EFLAGS) & IF
+    assert not board.bus.interrupt(VECTOR), "not within the handler"
+    board.go_on()
+    assert board.bus.lines == {9: False}
+    assert board.uc.mem_read(COUNT, 1) == b"\1"
+    assert (board.bus.place, board.uc.reg_read(UC_X86_REG_ESP)) == (board.end, stack)
+    assert board.uc.reg_read(UC_X86_REG_EFLAGS) & IF
+
+
+def test_a_trap_gate_leaves_interrupts_on() -> None:
+    board = Interrupted(32, TRAP_KIND)
+    assert board.bus.interrupt(VECTOR)
+    assert board.uc.reg_read(UC_X86_REG_EFLAGS) & IF
+
+
+@pytest.mark.parametrize(("gate", "segment"), [(0x0E, 8), (0x85, 8), (0x86, 8), (INTERRUPT_KIND, 0x18)])
+def test_a_gate_that_leads_elsewhere_is_an_error(gate: int, segment: int) -> None:
+    """Not present, a task gate, one of 16 bits, another segment: nothing has been pushed."""
+    board = Interrupted(32, gate, segment)
+    halted, stack = board.bus.place, board.uc.reg_read(UC_X86_REG_ESP)
+    with pytest.raises(HostError, match="expected a 32-bit interrupt or trap gate"):
+        board.bus.interrupt(VECTOR)
+    assert (board.bus.place, board.uc.reg_read(UC_X86_REG_ESP)) == (halted, stack)
+
+
+def test_an_interrupt_needs_a_table_a_stack_and_a_vector() -> None:
+    board = Interrupted(32)
+    with pytest.raises(ConfigurationError, match="vector=256"):
+        board.bus.interrupt(256)
+    board.uc.reg_write(UC_X86_REG_ESP, 0x80000000)
+    with pytest.raises(HostError, match="no memory for the stack"):
+        board.bus.interrupt(VECTOR)
+    board.uc.reg_write(UC_X86_REG_ESP, 8)
+    with pytest.raises(HostError, match="cannot take 3 values"):
+        board.bus.interrupt(VECTOR)
+    board.uc.reg_write(UC_X86_REG_IDTR, (0, 0x4000, 0xFF, 0))
+    with pytest.raises(HostError, match="not in the interrupt table"):
+        board.bus.interrupt(VECTOR)
 
 
 def test_two_boards_cannot_have_one_port() -> None:

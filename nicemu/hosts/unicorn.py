@@ -7,6 +7,8 @@ REP INS or REP OUTS still has to move is one call to the card wherever the proce
 
 from __future__ import annotations
 
+import errno
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,11 @@ POLL_EVERY = 32
 PAGE = 4096
 
 CR0_PE, CR0_PG, DIRECTION = 1 << 0, 1 << 31, 1 << 10
+TRAP, INTERRUPTS, NESTED, RESUME, VIRTUAL, ALIGNMENT = 1 << 8, 1 << 9, 1 << 14, 1 << 16, 1 << 17, 1 << 18
+VECTORS = range(256)
+#: Gates of the interrupt descriptor table, present: one that disables interrupts, and one that leaves them.
+INTERRUPT_GATE, TRAP_GATE = 0x8E, 0x8F
+DPL = 3 << 5
 INS, OUTS = range(0x6C, 0x6E), range(0x6E, 0x70)
 REPEAT, OPERAND_SIZE, ADDRESS_SIZE = {0xF2, 0xF3}, 0x66, 0x67
 PREFIXES = {*REPEAT, OPERAND_SIZE, ADDRESS_SIZE}
@@ -112,6 +119,66 @@ class _Processor:
         self.uc.reg_write(block.index, block.offset + size * (block.count - 1))
         self.uc.reg_write(block.counter, 1)
 
+    @property
+    def place(self) -> int:
+        """The address of the next instruction, as `emu_start` takes it."""
+        cr0, _, selector, pointer = self.uc.reg_read_batch(STATE)
+        return int(pointer if cr0 & CR0_PE else (selector << 4) + (pointer & 0xFFFF))
+
+    def interrupt(self, vector: int) -> bool:
+        """Enters the handler of an interrupt; False where EFLAGS.IF is clear."""
+        cr0, flags, selector, pointer = self.uc.reg_read_batch(STATE)
+        if not flags & INTERRUPTS:
+            return False
+        if cr0 & CR0_PE:
+            kind, handler = self._gate(vector, cr0, selector)
+            self._push(4, (flags, selector, pointer), cr0)
+            cleared = TRAP | NESTED | RESUME | VIRTUAL | (INTERRUPTS if kind == INTERRUPT_GATE else 0)
+        else:
+            offset, segment = struct.unpack("<HH", self._descriptor(vector, 4))
+            self._push(2, (flags, selector, pointer), cr0)
+            cleared = TRAP | INTERRUPTS | ALIGNMENT
+            self.uc.reg_write(x86.UC_X86_REG_CS, segment)
+            handler = offset
+        self.uc.reg_write(x86.UC_X86_REG_EFLAGS, flags & ~cleared)
+        self.uc.reg_write(x86.UC_X86_REG_EIP, handler)
+        return True
+
+    def _gate(self, vector: int, cr0: int, selector: int) -> tuple[int, int]:
+        """Kind and handler of a gate that changes neither privilege nor code segment; HostError for any other."""
+        low, segment, _, access, high = struct.unpack("<HHBBH", self._descriptor(vector, 8))
+        kind = access & ~DPL
+        if cr0 & CR0_PG or kind not in (INTERRUPT_GATE, TRAP_GATE) or (segment ^ selector) & 0xFFFC:
+            raise HostError(
+                errno.ENOTSUP, f"vector {vector:#x} of code segment {selector:#x} has a gate of {access:#x} to "
+                f"{segment:#x}; expected a 32-bit interrupt or trap gate to the same segment, without paging"
+            )  # fmt: skip
+        return kind, low | high << 16
+
+    def _descriptor(self, vector: int, size: int) -> bytes:
+        """What the interrupt table has for a vector: `size` tells that of real mode, 4, from the IDT, 8."""
+        _, table, limit, _ = self.uc.reg_read(x86.UC_X86_REG_IDTR)
+        if size == 4 and not limit:  # as an engine for 16 bits starts, in place of what RESET# leaves
+            limit = 4 * len(VECTORS) - 1
+        address = table + size * vector
+        if size * vector + size - 1 > limit or not self.has(address, size, unicorn.UC_PROT_READ):
+            raise HostError(errno.EFAULT, f"vector {vector:#x} is not in the interrupt table at {table:#x}")
+        return bytes(self.uc.mem_read(address, size))
+
+    def _push(self, size: int, values: tuple[int, ...], cr0: int) -> None:
+        """Puts values on the stack, the first one deepest."""
+        selector, pointer = self.uc.reg_read_batch((x86.UC_X86_REG_SS, x86.UC_X86_REG_ESP))
+        base, width = self._segment(selector, cr0)
+        mask = (1 << width) - 1
+        lower = pointer & ~mask | (pointer - size * len(values)) & mask
+        if not width or lower & mask > mask + 1 - size * len(values):
+            raise HostError(errno.EFAULT, f"the stack at {selector:#x}:{pointer:#x} cannot take {len(values)} values")
+        content = b"".join((value & (1 << 8 * size) - 1).to_bytes(size, "little") for value in reversed(values))
+        if not self.has(base + (lower & mask), len(content), unicorn.UC_PROT_WRITE):
+            raise HostError(errno.EFAULT, f"there is no memory for the stack at {selector:#x}:{pointer:#x}")
+        self.uc.mem_write(base + (lower & mask), content)
+        self.uc.reg_write(x86.UC_X86_REG_ESP, lower)
+
     def _instruction(self, address: int) -> bytes:
         """Prefixes and opcode of the instruction at an address; a zero byte where it cannot be read."""
         for length in (LONGEST_INSTRUCTION, 4, 2):  # memory may end behind it
@@ -144,8 +211,9 @@ class Bus:
     uc:    the engine; its code runs by `uc.emu_start` as ever.
     read:  called as read(port, size) for ports that no card decodes; None: they read as all ones.
     write: called as write(port, size, value) for ports that no card decodes; None: such writes vanish.
-    irq:   called as irq(line, level) when the interrupt line of a card changes.  Unicorn has no interrupt controller:
-           the host program delivers the interrupt, or the code polls.
+    irq:   called as irq(line, level) when the interrupt line of a card changes, in the middle of an instruction: it
+           must not stop the engine.  Unicorn has no interrupt controller: the host program decides on a vector and
+           calls `interrupt` between two runs of the code, or the code polls.
 
     Attributes: `memory`, the engine's memory for cards with DMA, to be given to `nicemu.create`; `lines`, the level of
     each interrupt line that a card drives.
@@ -249,6 +317,25 @@ class Bus:
         for nic, _ in self._nics:
             nic.poll()
         self._update_lines()
+
+    @property
+    def place(self) -> int:
+        """Where the code goes on: what `uc.emu_start` takes as its beginning."""
+        return self._processor.place
+
+    def interrupt(self, vector: int) -> bool:
+        """Has the processor take an external interrupt; to be called between two runs of the code, such as after HLT.
+
+        Flags and return address go on the stack, and code goes on at the handler (Intel SDM volume 3, 6.12.1 and
+        20.1.4): from the interrupt table in real mode, or a 32-bit interrupt or trap gate of the IDT without a change
+        of privilege or code segment.
+
+        Returns False, and does nothing, where EFLAGS.IF is clear.
+        Raises ConfigurationError for a vector beyond 255; HostError where there is no such gate, or no stack.
+        """
+        if vector not in VECTORS:
+            raise ConfigurationError(f"{vector=}; expected one from 0 to 255")
+        return self._processor.interrupt(vector)
 
     def close(self) -> None:
         """Takes the hooks away; the cards stay as they are.  Harmless when done twice."""
