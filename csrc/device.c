@@ -134,6 +134,14 @@ nic_port_counters *nic_device_port_counters(nic_device *device) { return &device
 void nic_set_resetting(nic_device *device, uint64_t until) { device->resetting_until = until; }
 void nic_tell_interrupt(nic_device *device) { device->card_ops->interrupt(device); }
 void nic_want(nic_device *device, uint32_t work) { nic_want_work(device, work); }
+
+void nic_disturb(nic_device *device, uint32_t kind, uint32_t count)
+{
+    const nic_card *card = device->card_ops;
+    if (kind < card->disturbances)
+        ((uint32_t *)(void *)((uint8_t *)device->card + card->disturb))[kind] = count;
+}
+
 uint64_t nic_device_random(const nic_device *device) { return device->random; }
 void nic_device_set_random(nic_device *device, uint64_t state) { device->random = state; }
 uint32_t nic_device_work(const nic_device *device) { return device->work; }

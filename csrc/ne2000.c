@@ -298,12 +298,6 @@ void ne2000_set_board(nic_device *device, int board)
     card->ram_bytes = narrow ? NE2000_RAM_BYTES / 2 : NE2000_RAM_BYTES;
 }
 
-void ne2000_disturb(nic_device *device, uint32_t kind, uint32_t count)
-{
-    if (kind < NE2000_DISTURBANCES)
-        ne2000_of(device)->disturb[kind] = count;
-}
-
 void ne2000_set_prom(nic_device *device, const uint8_t *contents)
 {
     ne2000 *card = ne2000_of(device);
@@ -387,4 +381,5 @@ const nic_card ne2000_card = {
     .backlog = NE2000_BACKLOG,
     .interrupt = ne2000_interrupt,
     .loaded = loaded,
+    NIC_DISTURBED(ne2000),
 };

@@ -130,14 +130,9 @@ static inline bool ne2000_full_duplex(nic_device *device)
            !(device->cells[NE2000_CONFIG0] & NE2000_CONFIG0_BNC);
 }
 
-/* Whether the next packet meets a disturbance, which is used up by it. */
 static inline bool ne2000_disturbed(nic_device *device, uint32_t kind)
 {
-    ne2000 *card = ne2000_of(device);
-    if (NIC_LIKELY(!card->disturb[kind]))
-        return false;
-    card->disturb[kind]--;
-    return true;
+    return nic_disturbed(&ne2000_of(device)->disturb[kind]);
 }
 
 /* ------------------------------------------------------------------ packet memory, as the chip addresses it */

@@ -11,7 +11,7 @@ enum { /* boards around the DP8390 core */
     NE2000_BOARD_RTL8019, /* 16-bit ISA: likewise */
 };
 
-enum { /* what a wire, a neighbour or a slow bus can do to packets, and nothing here would do by itself */
+enum { /* kinds of disturbance (nic_disturb) */
     NE2000_ONE_COLLISION,
     NE2000_MORE_COLLISIONS,
     NE2000_LATE_COLLISION,
@@ -23,8 +23,6 @@ enum { /* what a wire, a neighbour or a slow bus can do to packets, and nothing 
     NE2000_DISTURBANCES,
 };
 
-/* The next `count` packets that it can happen to meet it. */
-void ne2000_disturb(nic_device *device, uint32_t kind, uint32_t count);
 void ne2000_set_board(nic_device *device, int board);
 /* The 16 bytes of the ID PROM, as the chip sees them: the board wires each to one address or to two. */
 void ne2000_set_prom(nic_device *device, const uint8_t *contents);

@@ -332,10 +332,25 @@ struct nic_card {
     void (*interrupt)(nic_device *device);   /* recompute the line from cause and mask: calls nic_interrupt_set */
     void (*link)(nic_device *device, bool up); /* the wire went up or down; may be NULL: Python handles it */
     void (*loaded)(nic_device *device);      /* cells and state were loaded from a snapshot; may be NULL */
+    uint32_t disturb, disturbances;          /* where nic_disturb counts, and of how many kinds (NIC_DISTURBED) */
     uint32_t offloads;                       /* NIC_OFFLOAD_*: kinds that receive() takes whole; 0: complete frames only */
 };
 
 extern const nic_card *const nic_cards[]; /* NULL-terminated (cards.c) */
+
+/* A card that can be disturbed has `uint32_t disturb[KINDS]` in its private state and in its snapshots: how many frames
+ * are still to meet what a wire, a neighbour or a slow bus can do to them, and nothing here would do by itself. */
+#define NIC_DISTURBED(type)                                                                                            \
+    .disturb = offsetof(type, disturb), .disturbances = NIC_ARRAY_LEN(((type *)0)->disturb)
+
+/* Whether the next frame meets it; it is used up then. */
+static inline bool nic_disturbed(uint32_t *left)
+{
+    if (NIC_LIKELY(!*left))
+        return false;
+    --*left;
+    return true;
+}
 
 /* ------------------------------------------------------------------ devices (device.c) */
 

@@ -272,6 +272,8 @@ void nic_set_resetting(nic_device *device, uint64_t until); /* accesses before t
 void nic_tell_interrupt(nic_device *device);  /* recompute the line after a change of cells from outside */
 void nic_pci_changed(nic_device *device);     /* COMMAND or a capability was written: gates and interrupt mode */
 void nic_want(nic_device *device, uint32_t work);
+/* The next `count` frames that it can happen to meet a disturbance; its kinds are those of the card's own header. */
+void nic_disturb(nic_device *device, uint32_t kind, uint32_t count);
 bool nic_link_up(const nic_device *device);   /* the wire's state, as the PHY would see it */
 void nic_set_cable(nic_device *device, bool plugged); /* set_link: the host program pulls the cable */
 

@@ -668,12 +668,6 @@ static void work(nic_device *device, uint32_t work)
 
 /* ------------------------------------------------------------------ what the Python side tells */
 
-void pcnet_disturb(nic_device *device, uint32_t kind, uint32_t count)
-{
-    if (kind < PCNET_DISTURBANCES)
-        pcnet_of(device)->disturb[kind] = count;
-}
-
 void pcnet_set_link(nic_device *device, bool up, uint32_t megabits, bool full_duplex)
 {
     pcnet *card = pcnet_of(device);
@@ -739,4 +733,5 @@ const nic_card pcnet_card = {
     .can_receive = pcnet_can_receive,
     .interrupt = pcnet_interrupt,
     .loaded = loaded,
+    NIC_DISTURBED(pcnet),
 };

@@ -164,14 +164,7 @@ static inline bool pcnet_suspended(const nic_device *device)
     return pcnet_reg(device, PCNET_CSR5) & PCNET_CSR5_SPND;
 }
 
-/* Whether the next frame meets a disturbance, which is used up by it. */
-static inline bool pcnet_disturbed(pcnet *card, uint32_t kind)
-{
-    if (NIC_LIKELY(!card->disturb[kind]))
-        return false;
-    card->disturb[kind]--;
-    return true;
-}
+static inline bool pcnet_disturbed(pcnet *card, uint32_t kind) { return nic_disturbed(&card->disturb[kind]); }
 
 /* ------------------------------------------------------------------ between the files */
 

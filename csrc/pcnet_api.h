@@ -4,7 +4,7 @@
 #ifndef NICEMU_PCNET_API_H
 #define NICEMU_PCNET_API_H
 
-enum { /* what a wire, a bus or a neighbour can do to frames, and nothing here would do by itself */
+enum { /* kinds of disturbance (nic_disturb) */
     PCNET_LATE_COLLISION,
     PCNET_EXCESSIVE_COLLISIONS,
     PCNET_ONE_COLLISION,
@@ -21,8 +21,6 @@ enum { /* what a wire, a bus or a neighbour can do to frames, and nothing here w
 
 enum { PCNET_EVENT_WAKE = 1 }; /* a frame wakes the system; value: bits of CSR116 */
 
-/* The next `count` frames that it can happen to meet it. */
-void pcnet_disturb(nic_device *device, uint32_t kind, uint32_t count);
 uint32_t pcnet_csr0(const nic_device *device); /* as a read shows it */
 void pcnet_set_link(nic_device *device, bool up, uint32_t megabits, bool full_duplex);
 void pcnet_set_phy_loopback(nic_device *device, bool on);

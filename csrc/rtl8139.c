@@ -268,7 +268,7 @@ static bool resetting(nic_device *device, const nic_access *access)
 static void stop_transmitter(rtl8139 *card)
 {
     card->next = card->given = 0;
-    card->slot = false;
+    card->slot = card->aborted = card->again = false;
     memset(card->rings, 0, sizeof(card->rings));
 }
 
@@ -340,8 +340,14 @@ static void write_tsad(nic_device *device, const nic_row *row, const nic_access 
 
 static void write_tcr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    if (access->value & RTL8139_TCR_CLRABT) /* nothing here makes a packet collide sixteen times */
+    rtl8139 *card = rtl8139_of(device);
+    if (access->value & RTL8139_TCR_CLRABT && !card->aborted)
         nic_find(device, RTL8139_FIND_TX_ABORT_CLEAR, rtl8139_reg(device, RTL8139_TCR), 0);
+    if (access->value & RTL8139_TCR_CLRABT && card->aborted) {
+        card->aborted = false;
+        card->again = card->slot = true; /* at once: drivers take the buffer for free */
+        nic_want_work(device, NIC_WORK_TRANSMIT);
+    }
     rtl8139_flow(device);
 }
 
@@ -526,6 +532,9 @@ static const nic_state_field state[] = {
     NIC_STATE(rtl8139, slot),
     NIC_STATE(rtl8139, next),
     NIC_STATE(rtl8139, given),
+    NIC_STATE(rtl8139, aborted),
+    NIC_STATE(rtl8139, again),
+    NIC_STATE_ARRAY(rtl8139, disturb),
     NIC_STATE(rtl8139, pause_owed),
     NIC_STATE(rtl8139, timer_base),
 #define RING(ring)                                                                                                     \
@@ -600,4 +609,5 @@ const nic_card rtl8139_card = {
     .can_receive = rtl8139_can_receive,
     .interrupt = rtl8139_interrupt,
     .loaded = loaded,
+    NIC_DISTURBED(rtl8139),
 };

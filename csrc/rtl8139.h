@@ -45,8 +45,12 @@ enum { /* C+ descriptors: the first doubleword */
     RTL8139_IPCS = 1 << 18,
     RTL8139_UDPCS = 1 << 17,
     RTL8139_TCPCS = 1 << 16,
-    RTL8139_TES = 1 << 23,  /* sent: error summary */
+    RTL8139_UNF = 1 << 25,  /* sent: the FIFO ran empty on the way */
+    RTL8139_TES = 1 << 23,  /* sent: error summary: OWC, LNKF or EXC */
+    RTL8139_OWC = 1 << 22,  /* sent: a late collision */
     RTL8139_LNKF = 1 << 21, /* sent: the link failed */
+    RTL8139_EXC = 1 << 20,  /* sent: given up after too many collisions */
+    RTL8139_COLLISIONS_SHIFT = 16, /* sent: four bits */
     /* received */
     RTL8139_FAE = 1 << 27,
     RTL8139_MAR_RECEIVED = 1 << 26,
@@ -130,10 +134,13 @@ typedef struct rtl8139 {
     bool slot;              /* profiles with time: the next frame need not wait */
     uint8_t next;           /* C mode: the descriptor whose turn it is */
     uint8_t given;          /* C mode: bit n: TSDn was written with OWN 0 and is not done */
+    bool aborted;           /* C mode: the last packet was given up, and the transmitter stands (DS 5.7, CLRABT) */
+    bool again;             /* C mode: it is to be sent again */
     uint8_t pause_owed;     /* a PAUSE frame that the wire has not taken yet */
     uint64_t timer_base;    /* when TCTR was 0, ns on the clock */
     rtl8139_ring rings[RTL8139_RINGS];
     rtl8139_tally tally;
+    uint32_t disturb[RTL8139_DISTURBANCES];
     /* receive */
     uint8_t receive_index;  /* C+: next descriptor */
     bool buffer_overflow, fifo_overflow; /* C+: before the packet to come */
@@ -186,6 +193,19 @@ void rtl8139_write_tsd(nic_device *device, const nic_row *row, const nic_access 
 uint32_t rtl8139_read_tsad(nic_device *device, const nic_row *row, const nic_access *access);
 bool rtl8139_paced(nic_device *device, uint32_t length); /* profiles with time: whether the frame has to wait */
 bool rtl8139_may_send(nic_device *device);
+bool rtl8139_gives_up(nic_device *device);    /* whether the next packet meets too many collisions */
+uint32_t rtl8139_meet(nic_device *device);
+void rtl8139_count_sent(rtl8139 *card, uint32_t tsd);
+
+/* What a packet that has gone met on its way, as bits of TSD (DS 5.2). */
+static inline uint32_t rtl8139_met(nic_device *device)
+{
+    const rtl8139 *card = rtl8139_of(device);
+    uint32_t left = 0;
+    for (uint32_t kind = 0; kind < RTL8139_EXCESSIVE_COLLISIONS; kind++)
+        left |= card->disturb[kind];
+    return NIC_LIKELY(!left) ? 0 : rtl8139_meet(device);
+}
 
 /* rtl8139_cp_tx.c: C+ mode */
 void rtl8139_cplus_rings(nic_device *device);

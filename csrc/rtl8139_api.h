@@ -13,6 +13,19 @@ enum { /* nic_python.event */
     RTL8139_WAKE_LINK = 16, /* told by Python itself */
 };
 
+enum { /* kinds of disturbance (nic_disturb) */
+    RTL8139_ONE_COLLISION,
+    RTL8139_MORE_COLLISIONS,
+    RTL8139_LATE_COLLISION,
+    RTL8139_CARRIER_LOSS,
+    RTL8139_NO_HEARTBEAT,
+    RTL8139_UNDERRUN,
+    RTL8139_EXCESSIVE_COLLISIONS,
+    RTL8139_RECEIVE_OVERFLOW,
+    RTL8139_ALIGNMENT_ERROR,
+    RTL8139_DISTURBANCES,
+};
+
 /* Sets interrupt causes of the transceiver: PUN_LINKCHG, LENCHG. */
 void rtl8139_cause(nic_device *device, uint32_t causes);
 /* The link came up or went down, or another speed, duplex or flow control was arrived at (MSR, BMCR). */

@@ -293,7 +293,24 @@ static void add_frame(walk *w, const packet *p, const uint8_t *header, uint32_t 
 
 /* ------------------------------------------------------------------ the wire */
 
-/* The frames of the batch that went: their descriptors are given back. */
+/* What a packet met on its way, as a descriptor tells it. */
+static uint32_t status_of(uint32_t tsd)
+{
+    return (tsd & (RTL8139_TSD_CRS | RTL8139_TSD_OWC) ? RTL8139_TES : 0) | (tsd & RTL8139_TSD_CRS ? RTL8139_LNKF : 0) |
+           (tsd & RTL8139_TSD_OWC ? RTL8139_OWC : 0) | (tsd & RTL8139_TSD_TUN ? RTL8139_UNF : 0) |
+           (tsd & RTL8139_TSD_NCC) >> RTL8139_TSD_NCC_SHIFT << RTL8139_COLLISIONS_SHIFT;
+}
+
+/* A packet has gone: its descriptors are given back. */
+static void finish(walk *w, uint32_t descriptors)
+{
+    uint32_t met = rtl8139_met(w->device);
+    give_back(w, descriptors, NIC_LIKELY(!met) ? 0 : status_of(met));
+    rtl8139_count_sent(rtl8139_of(w->device), met);
+    w->causes |= RTL8139_ISR_TOK;
+}
+
+/* The frames of the batch that went. */
 static void complete(walk *w, uint32_t count)
 {
     const rtl8139_batch *batch = &rtl8139_of(w->device)->batch;
@@ -303,9 +320,7 @@ static void complete(walk *w, uint32_t count)
             w->ring->segment++;
             continue;
         }
-        give_back(w, batch->done[i], 0);
-        rtl8139_of(w->device)->tally.tx_ok++;
-        w->causes |= RTL8139_ISR_TOK;
+        finish(w, batch->done[i]);
     }
 }
 
@@ -348,6 +363,27 @@ static void refuse(walk *w, const packet *p, uint32_t status)
     w->at = p->after;
 }
 
+/* Whether the packet has to do with collisions that end it; only the descriptor tells (CLRABT is C mode's). */
+static bool collides(walk *w, const packet *p)
+{
+    rtl8139 *card = rtl8139_of(w->device);
+    flush(w);
+    if (w->waits || was_reset(w))
+        return true;
+    if (rtl8139_paced(w->device, p->length)) {
+        w->waits = true;
+        return true;
+    }
+    if (!rtl8139_gives_up(w->device)) {
+        card->slot = true;
+        return false;
+    }
+    refuse(w, p, RTL8139_EXC | 15u << RTL8139_COLLISIONS_SHIFT);
+    card->tally.tx_abort++;
+    w->budget--;
+    return true;
+}
+
 static bool room(const rtl8139_batch *batch, const packet *p)
 {
     return batch->count < NIC_BATCH && batch->used + p->count + 2 <= RTL8139_POOL;
@@ -385,9 +421,7 @@ static bool send_whole(walk *w, const packet *p, const nic_segmenter *s, uint8_t
     nic_port_send(&device->port, &whole, 1);
     if (was_reset(w))
         return true;
-    give_back(w, p->descriptors, 0);
-    rtl8139_of(device)->tally.tx_ok++;
-    w->causes |= RTL8139_ISR_TOK;
+    finish(w, p->descriptors);
     w->budget -= segments < w->budget ? segments : w->budget;
     w->at = p->after;
     return true;
@@ -476,6 +510,8 @@ static void process(walk *w, const packet *p)
         refuse(w, p, 0);
         return;
     }
+    if (NIC_UNLIKELY(card->disturb[RTL8139_EXCESSIVE_COLLISIONS]) && collides(w, p))
+        return;
     if (!room(&card->batch, p))
         return; /* after a flush */
     if (large)

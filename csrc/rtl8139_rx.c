@@ -520,6 +520,19 @@ static void watch_ring(nic_device *device)
         card->retries++;
 }
 
+/* The FIFO has run over: what comes is missed (DS 5.6, FOVW). */
+static void lose(walk *w)
+{
+    nic_device *device = w->device;
+    rtl8139 *card = rtl8139_of(device);
+    w->causes |= RTL8139_ISR_FOVW;
+    card->fifo_overflow = true;
+    if (rtl8139_reg(device, RTL8139_CONFIG4) & RTL8139_CONFIG4_RXFIFOAUTOCLR)
+        card->fifo_used = card->fifo_frames = 0;
+    device->cells[RTL8139_MPC] = (rtl8139_reg(device, RTL8139_MPC) + 1) & RTL8139_MPC_COUNT;
+    card->tally.missed++;
+}
+
 /* There is no room in memory: RXOVW (C+: RDU), then the FIFO, and when that runs over FOVW (DS 5.6). */
 static void overflow(walk *w, const arrival *a)
 {
@@ -531,12 +544,7 @@ static void overflow(walk *w, const arrival *a)
         watch_ring(device);
         return;
     }
-    w->causes |= RTL8139_ISR_FOVW;
-    card->fifo_overflow = true;
-    if (rtl8139_reg(device, RTL8139_CONFIG4) & RTL8139_CONFIG4_RXFIFOAUTOCLR)
-        card->fifo_used = card->fifo_frames = 0;
-    device->cells[RTL8139_MPC] = (rtl8139_reg(device, RTL8139_MPC) + 1) & RTL8139_MPC_COUNT;
-    card->tally.missed++;
+    lose(w);
     nic_find(device, RTL8139_FIND_RX_OVERRUN, a->length, rtl8139_reg(device, RTL8139_MPC));
 }
 
@@ -553,11 +561,34 @@ static void count_damage(walk *w, const arrival *a)
     card->tally.fae += (a->status & FAE) != 0;
 }
 
+static bool is_disturbed(const rtl8139 *card)
+{
+    return NIC_UNLIKELY(card->disturb[RTL8139_RECEIVE_OVERFLOW] | card->disturb[RTL8139_ALIGNMENT_ERROR]);
+}
+
+/* Lets a frame that is accepted meet what nic_disturb has for it; `damaged` is where it may be changed.  Returns false if
+ * it is lost. */
+static bool disturb(walk *w, nic_frame *damaged, arrival *a)
+{
+    uint32_t *left = rtl8139_of(w->device)->disturb;
+    if (nic_disturbed(&left[RTL8139_RECEIVE_OVERFLOW])) {
+        lose(w);
+        return false;
+    }
+    if (nic_disturbed(&left[RTL8139_ALIGNMENT_ERROR])) {
+        *damaged = *a->frame;
+        damaged->flags |= NIC_FRAME_ALIGNMENT;
+        judge(w->device, damaged, a);
+    }
+    return true;
+}
+
 /* Returns false if the frame has to be held back. */
 static bool take(walk *w, const nic_frame *frame)
 {
     nic_device *device = w->device;
     rtl8139 *card = rtl8139_of(device);
+    nic_frame damaged;
     arrival a;
     if (!frame->length)
         return true;
@@ -577,8 +608,10 @@ static bool take(walk *w, const nic_frame *frame)
         watch_ring(device);
         return false;
     }
+    if (is_disturbed(card) && a.accepted && !disturb(w, &damaged, &a))
+        return true;
     count_damage(w, &a);
-    if (room)
+    if (room && a.accepted)
         store(w, &a);
     else if (a.accepted)
         overflow(w, &a);

@@ -63,17 +63,85 @@ uint32_t rtl8139_read_tsad(nic_device *device, const nic_row *row NIC_UNUSED, co
     return value;
 }
 
-/* ------------------------------------------------------------------ packets */
+/* ------------------------------------------------------------------ what a wire does to packets (DS 5.2) */
 
-static void finish(nic_device *device, uint32_t status)
+/* In full duplex nothing collides, and there is no carrier to be lost. */
+static bool shares_wire(nic_device *device)
+{
+    const rtl8139 *card = rtl8139_of(device);
+    return card->link_up && !card->full_duplex && !rtl8139_loops(device);
+}
+
+bool rtl8139_gives_up(nic_device *device)
 {
     rtl8139 *card = rtl8139_of(device);
-    uint32_t index = card->next;
-    device->cells[RTL8139_TSD + index] |= RTL8139_TSD_OWN | RTL8139_TSD_TOK | status;
+    uint32_t *left = &card->disturb[RTL8139_EXCESSIVE_COLLISIONS];
+    return NIC_UNLIKELY(*left) && shares_wire(device) && nic_disturbed(left);
+}
+
+/* A packet that collides out of window is sent again, as after any collision (RTL8019AS, TSR.OWC: the same MAC). */
+uint32_t rtl8139_meet(nic_device *device)
+{
+    uint32_t *left = rtl8139_of(device)->disturb, met = 0, collisions;
+    if (nic_disturbed(&left[RTL8139_UNDERRUN]))
+        met |= RTL8139_TSD_TUN;
+    if (!shares_wire(device))
+        return met;
+    collisions = nic_disturbed(&left[RTL8139_ONE_COLLISION]);
+    collisions += 2u * nic_disturbed(&left[RTL8139_MORE_COLLISIONS]);
+    if (nic_disturbed(&left[RTL8139_LATE_COLLISION])) {
+        met |= RTL8139_TSD_OWC;
+        collisions++;
+    }
+    if (nic_disturbed(&left[RTL8139_CARRIER_LOSS]))
+        met |= RTL8139_TSD_CRS;
+    if (rtl8139_reg(device, RTL8139_MSR) & RTL8139_MSR_SPEED_10 &&
+        rtl8139_reg(device, RTL8139_CSCR) & RTL8139_CSCR_HEARTBEAT && nic_disturbed(&left[RTL8139_NO_HEARTBEAT]))
+        met |= RTL8139_TSD_CDH;
+    return met | collisions << RTL8139_TSD_NCC_SHIFT;
+}
+
+/* C+, DTCCR: errors are an abort, a lost carrier, an underrun and a collision out of window. */
+void rtl8139_count_sent(rtl8139 *card, uint32_t tsd)
+{
+    rtl8139_tally *tally = &card->tally;
+    uint32_t collisions = (tsd & RTL8139_TSD_NCC) >> RTL8139_TSD_NCC_SHIFT;
+    if (NIC_UNLIKELY(tsd & (RTL8139_TSD_TABT | RTL8139_TSD_CRS | RTL8139_TSD_TUN | RTL8139_TSD_OWC))) {
+        tally->tx_err++;
+        tally->tx_abort += (tsd & RTL8139_TSD_TABT) != 0;
+        tally->tx_underrun += (tsd & RTL8139_TSD_TUN) != 0;
+        return;
+    }
+    tally->tx_ok++;
+    tally->tx_one_collision += collisions == 1;
+    tally->tx_collisions += collisions > 1;
+}
+
+/* ------------------------------------------------------------------ packets */
+
+/* A descriptor's turn is over: the next is, unless it had come back to it. */
+static void pass(rtl8139 *card, uint32_t index)
+{
+    if (card->again) {
+        card->again = false;
+        return;
+    }
     card->given &= (uint8_t)~(1u << index);
     card->next = (uint8_t)((index + 1) % DESCRIPTORS);
-    card->tally.tx_ok++;
-    rtl8139_cause(device, RTL8139_ISR_TOK);
+}
+
+/* A packet that met an underrun was sent nevertheless: TOK in ISR and not in TSD.  TER is for what was given up. */
+static void finish(nic_device *device, uint32_t index, uint32_t status)
+{
+    rtl8139 *card = rtl8139_of(device);
+    uint32_t *tsd = &device->cells[RTL8139_TSD + index];
+    *tsd = (*tsd & (RTL8139_TSD_SIZE | RTL8139_TSD_ERTXTH)) | RTL8139_TSD_OWN | status;
+    if (!(status & (RTL8139_TSD_TABT | RTL8139_TSD_TUN)))
+        *tsd |= RTL8139_TSD_TOK;
+    pass(card, index);
+    rtl8139_count_sent(card, status);
+    card->aborted = status & RTL8139_TSD_TABT;
+    rtl8139_cause(device, card->aborted ? RTL8139_ISR_TER : RTL8139_ISR_TOK);
 }
 
 /* The packet in one piece, or NULL after a bus error. */
@@ -120,11 +188,11 @@ static bool send(nic_device *device, const nic_frame *frame, uint32_t *status)
     return nic_port_send(&device->port, frame, 1);
 }
 
-/* Sends the packet whose turn it is; returns false if that has to wait. */
-static bool send_next(nic_device *device)
+/* Sends the packet of a descriptor; returns false if that has to wait. */
+static bool send_from(nic_device *device, uint32_t index)
 {
     rtl8139 *card = rtl8139_of(device);
-    uint32_t index = card->next, resets = device->resets, status = 0;
+    uint32_t resets = device->resets, status = 0;
     uint32_t size = rtl8139_reg(device, RTL8139_TSD + index) & RTL8139_TSD_SIZE;
     struct iovec iov;
     if (rtl8139_paced(device, size))
@@ -136,11 +204,16 @@ static bool send_next(nic_device *device)
         if (!bytes) {
             if (device->bus_master) { /* the transfer is over; the chip never gives the descriptor back */
                 card->given &= (uint8_t)~(1u << index);
+                card->again = false;
                 rtl8139_system_error(device);
             }
             return false;
         }
         nic_frame frame = frame_of(device, &iov, bytes, size);
+        if (NIC_UNLIKELY(rtl8139_gives_up(device))) {
+            finish(device, index, RTL8139_TSD_TABT | RTL8139_TSD_NCC);
+            return true;
+        }
         bool sent = send(device, &frame, &status);
         if (device->resets != resets)
             return false;
@@ -149,8 +222,19 @@ static bool send_next(nic_device *device)
             return false;
         }
     }
-    finish(device, status);
+    finish(device, index, status | rtl8139_met(device));
     return true;
+}
+
+/* Sends the packet again that was given up, unless the driver has put another in its place; false: it has to wait, or was
+ * given up again. */
+static bool send_again(nic_device *device)
+{
+    rtl8139 *card = rtl8139_of(device);
+    uint32_t last = (card->next + DESCRIPTORS - 1u) % DESCRIPTORS;
+    if (card->given >> last & 1)
+        card->again = false;
+    return !card->again || (send_from(device, last) && !card->aborted);
 }
 
 void rtl8139_transmit(nic_device *device)
@@ -162,12 +246,14 @@ void rtl8139_transmit(nic_device *device)
         return;
     }
     rtl8139 *card = rtl8139_of(device);
+    if (card->aborted || !send_again(device))
+        return;
     for (uint32_t left = DESCRIPTORS; card->given >> card->next & 1; left--) {
         if (!left) {
             nic_want_work(device, NIC_WORK_TRANSMIT);
             return;
         }
-        if (!send_next(device))
+        if (!send_from(device, card->next) || card->aborted)
             return;
     }
 }

@@ -183,6 +183,7 @@ class Nic:
     SPACES: ClassVar[Sequence[str]] = ()  #: tables that only windows and hooks reach (CSRs)
     RULES: ClassVar[Sequence[Rule]]
     OPTIONS: ClassVar[Sequence[Option]] = ()
+    DISTURBANCES: ClassVar[Mapping[str, int]] = {}  #: kinds of nic_disturb, by the name for `disturb`
     handle: Any = None  #: the engine's nic_device; None before it is made and once it is closed
     _models: ClassVar[dict[int, Model]] = {}
 
@@ -402,6 +403,19 @@ class Nic:
         """Plugs the cable in or pulls it out."""
         lib.nic_set_cable(self.handle, up)
         raise_pending()
+
+    def disturb(self, what: str, count: int = 1) -> None:
+        """Lets a wire, a neighbour or a slow bus do something to the next `count` frames that it can happen to.
+
+        what: one of the names in DISTURBANCES; the card's page says what each comes to.  A second call for the same
+        replaces the count that is left.
+
+        Raises ConfigurationError for anything else, and for a card that nothing can be done to in this way.
+        """
+        if what not in self.DISTURBANCES or not 0 <= count <= 0xFFFFFFFF:
+            expected = f"one of {', '.join(self.DISTURBANCES)}" if self.DISTURBANCES else f"nothing for {self.MODEL}"
+            raise ConfigurationError(f"disturb {what!r}, {count}; expected {expected}")
+        lib.nic_disturb(self.handle, self.DISTURBANCES[what], count)
 
     @property
     def wire_up(self) -> bool:

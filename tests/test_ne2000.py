@@ -740,7 +740,7 @@ def test_a_multicast_switches_the_transmitter_off_and_on() -> None:
 def test_what_a_packet_met_on_its_way(board: str, what: str, status: int, collisions: int) -> None:
     """10.3 TSR, NCR: it was sent all the same."""
     rig = Rig(board).start()
-    rig.nic.disturb(what)  # type: ignore[attr-defined]
+    rig.nic.disturb(what)
     rig.send(frame(60))
     assert rig.read("TSR") == status | 1 | ONES.get(board, 0)
     assert rig.read("NCR") == collisions
@@ -754,7 +754,7 @@ def test_what_a_packet_met_on_its_way(board: str, what: str, status: int, collis
 def test_a_transmission_that_is_given_up(board: str, what: str, status: int) -> None:
     """10.3 TSR, ISR: TXE in place of PTX; NCR is 0 after sixteen collisions; Realtek's parts have no FU (5.1.2.1)."""
     rig = Rig(board).start(imr=TXE)
-    rig.nic.disturb(what)  # type: ignore[attr-defined]
+    rig.nic.disturb(what)
     rig.send(frame(60))
     shown = status & ~FU if board in REALTEK else status
     assert rig.read("TSR") == shown | ONES.get(board, 0)
@@ -768,7 +768,7 @@ def test_a_transmission_that_is_given_up(board: str, what: str, status: int) -> 
 def test_an_overrun_of_the_fifo(board: str) -> None:
     """10.3 RSR: reception is aborted; Realtek's parts have no FO (5.1.2.1)."""
     rig = Rig(board).start()
-    rig.nic.disturb("overrun")  # type: ignore[attr-defined]
+    rig.nic.disturb("overrun")
     assert stored(rig, frame(60)) == 0
     assert rig.read("RSR") == (0 if board in REALTEK else FO)
     assert rig.read("ISR") & (PRX | RXE) == RXE
@@ -833,7 +833,7 @@ def test_without_a_link_and_within_the_chip_there_is_nothing_to_defer_to() -> No
 
 def test_nothing_else_disturbs() -> None:
     with pytest.raises(ConfigurationError, match="disturb 'flood', 1; expected one of one-collision"):
-        Rig().nic.disturb("flood")  # type: ignore[attr-defined]
+        Rig().nic.disturb("flood")
 
 
 # ------------------------------------------------------------------ loopback (12.0; AN-937)

@@ -218,10 +218,10 @@ def test_in_full_duplex_nothing_collides(medium: int, collides: bool) -> None:
     rig.write("CR9346", UNLOCKED)
     rig.write("CONFIG3", 1 << 6)
     rig.write("CONFIG2", medium << 6)
-    rig.nic.disturb("excessive-collisions")  # type: ignore[attr-defined]
+    rig.nic.disturb("excessive-collisions")
     rig.send(frame(60))
     assert rig.sent() == ([] if collides else [frame(60)])
-    rig.nic.disturb("one-collision")  # type: ignore[attr-defined]
+    rig.nic.disturb("one-collision")
     rig.send(frame(60))
     assert rig.read("NCR") == collides
 

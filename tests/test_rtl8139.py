@@ -42,6 +42,7 @@ from rtl8139_rig import (
     TALLY,
     TDU,
     TE,
+    TER,
     TOK,
     TX_DATA,
     TX_RING,
@@ -53,6 +54,7 @@ from rtl8139_rig import (
 from nicemu.drivers import wire
 from nicemu.drivers.rtl8139 import multicast_bit
 from nicemu.engine import lib
+from nicemu.errors import ConfigurationError
 from nicemu.registers import Reset
 
 BROADCAST, GROUP, OTHER = b"\xff" * 6, bytes.fromhex("01005e000001"), bytes.fromhex("525400999999")
@@ -118,6 +120,195 @@ def test_a_packet_takes_its_time_in_wire() -> None:
     assert not rig.read("TSD") & 0x2000
     rig.clock.advance((8 + 1500 + 4 + 12) * 80)
     assert rig.read("TSD") & 0xA000 == 0xA000
+
+
+# ------------------------------------------------------------------ what a wire does (DS 5.2, 5.6, 5.7; C+, DTCCR)
+
+NCC, CDH, OWC, TABT, CRS, TUN = 1 << 24, 1 << 28, 1 << 29, 1 << 30, 1 << 31, 1 << 14
+HALF_100, HALF_10, CLRABT = 0x2000, 0x0000, 1
+TALLY_FIELDS = ("tx_ok", "rx_ok", "tx_err", "rx_err", "missed", "fae", "one", "many", "physical", "broadcast",
+                "multicast", "abort", "underrun")  # fmt: skip
+
+
+def shared(plus: bool = False, bmcr: int = HALF_100) -> Rig:
+    """A card in half duplex: nothing collides otherwise."""
+    rig = Rig()
+    rig.write("CR9346", CONFIG_WRITE)
+    rig.write("BMCR", bmcr)
+    rig.write("CR9346", 0)
+    rig.clock.advance(3 * 10**9)
+    rig = rig.start_plus() if plus else rig.start()
+    rig.write("ISR", 0xFFFF)
+    return rig
+
+
+def tally(rig: Rig) -> dict[str, int]:
+    """The counters that are not 0; the dump is C+ transmit mode's."""
+    if not rig.read("CPCR") & CPTX:
+        rig.write("CPCR", CPTX)
+    rig.write("DTCCRL", TALLY | 8)
+    values = struct.unpack("<QQQIHHIIQQIHH", rig.memory.read(TALLY, 64))
+    return {name: value for name, value in zip(TALLY_FIELDS, values, strict=True) if value}
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "opts1", "counted"),
+    [
+        ("one-collision", NCC, 1 << 16, {"tx_ok": 1, "one": 1}),
+        ("more-collisions", 2 * NCC, 2 << 16, {"tx_ok": 1, "many": 1}),
+        ("late-collision", OWC | NCC, 1 << 23 | 1 << 22 | 1 << 16, {"tx_err": 1}),
+        ("carrier-loss", CRS, 1 << 23 | 1 << 21, {"tx_err": 1}),
+        ("underrun", TUN, 1 << 25, {"tx_err": 1, "underrun": 1}),
+    ],
+)
+def test_what_a_packet_meets_that_is_sent(what: str, status: int, opts1: int, counted: dict[str, int]) -> None:
+    """TSD, the C+ descriptor, ISR and tally; after an underrun ISR has TOK and TSD has not (DS 5.2, TUN)."""
+    for plus in (False, True):
+        rig = shared(plus)
+        rig.nic.disturb(what)
+        for n in range(2):
+            rig.write("ISR", 0xFFFF)
+            (rig.send_plus if plus else rig.send)(frame(60), index=n)
+            assert rig.read("ISR") & (TOK | TER) == TOK
+        if plus:
+            assert [rig.take(TX_RING, n)[0] for n in range(2)] == [FS | LS | opts1, FS | LS]
+        else:
+            tok = 0 if what == "underrun" else 0x8000
+            assert [rig.read("TSD", n) for n in range(2)] == [status | tok | 0x2000 | 60, 0xA000 | 60]
+            assert rig.read("TSAD") == (0xF | 0x2000 | (0x100 if what == "underrun" else 0x1000))
+        assert rig.sent() == [frame(60), frame(60)]
+        assert tally(rig) == counted | {"tx_ok": counted.get("tx_ok", 0) + 1}
+
+
+def test_nothing_collides_in_full_duplex() -> None:
+    rig = Rig().start()
+    for what in ("one-collision", "excessive-collisions", "carrier-loss"):
+        rig.nic.disturb(what)
+    rig.send(frame(60))
+    assert rig.read("TSD") == 0xA000 | 60
+
+
+def test_the_heartbeat() -> None:
+    """CDH is for 10 Mb/s, and for a transceiver that is asked for a heartbeat (DS 5.2, 5.27)."""
+    for bmcr, cscr, status in ((HALF_100, 0x1C0, 0), (HALF_10, 0x0C0, 0), (HALF_10, 0x1C0, CDH)):
+        rig = shared(bmcr=bmcr)
+        rig.write("CSCR", cscr | 0x200)
+        rig.nic.disturb("no-heartbeat")
+        rig.send(frame(60))
+        assert rig.read("TSD") == status | 0xA000 | 60
+
+
+def test_a_packet_that_is_given_up_and_sent_again() -> None:
+    """TABT, TER; the transmitter stands until CLRABT has the packet sent again (DS 5.2, 5.6, 5.7)."""
+    rig = shared()
+    rig.nic.disturb("excessive-collisions", 2)
+    rig.send(frame(60, fill=0))
+    rig.send(frame(60, fill=1), 1)
+    assert rig.read("ISR") & (TOK | TER) == TER
+    assert rig.read("TSD") == TABT | 15 * NCC | 0x2000 | 60
+    assert rig.read("TSAD") == 0x1D, "TABT of descriptor 0, OWN of all but the waiting 1"
+    assert rig.sent() == []
+    rig.nic.load(rig.nic.save())
+    rig.write("TCR", 0x03000600 | CLRABT)
+    assert rig.read("TSD") & TABT, "given up once more"
+    rig.write("ISR", 0xFFFF)
+    rig.write("TCR", 0x03000600 | CLRABT)
+    assert rig.sent() == [frame(60, fill=0), frame(60, fill=1)]
+    assert [rig.read("TSD", n) for n in range(2)] == [0xA000 | 60] * 2
+    assert rig.read("ISR") & (TOK | TER) == TOK
+    assert tally(rig) == {"tx_ok": 2, "tx_err": 2, "abort": 2}
+    assert "rtl8139.tx.abort-clear" not in rig.found
+
+
+def test_a_packet_in_the_place_of_one_that_was_given_up() -> None:
+    """Drivers take the buffer for free before they clear the abort."""
+    rig = shared()
+    rig.nic.disturb("excessive-collisions")
+    for n in range(4):
+        rig.send(frame(60, fill=n), n)
+    rig.send(frame(60, fill=4))
+    rig.write("TCR", 0x03000600 | CLRABT)
+    assert rig.sent() == [frame(60, fill=n) for n in (1, 2, 3, 4)]
+    assert "rtl8139.tx.order" not in rig.found
+
+
+@pytest.mark.parametrize("again", [TE, RST])
+def test_a_transmitter_that_begins_anew_has_given_nothing_up(again: int) -> None:
+    rig = shared()
+    rig.nic.disturb("excessive-collisions")
+    rig.send(frame(60))
+    rig.write("CR", 0 if again == TE else RST)
+    rig.start()
+    rig.send(frame(60, fill=1))
+    assert rig.sent() == [frame(60, fill=1)]
+
+
+@pytest.mark.parametrize("profile", ["instant", "wire"])
+def test_a_given_up_packet_of_cplus_mode(profile: str) -> None:
+    """Its descriptor tells; no driver clears anything, and the ring goes on."""
+    rig = Rig(profile=profile)
+    rig.write("CR9346", CONFIG_WRITE)
+    rig.write("BMCR", HALF_100)
+    rig.clock.advance(3 * 10**9)
+    rig.start_plus()
+    rig.write("ISR", 0xFFFF)
+    rig.nic.disturb("excessive-collisions")
+    rig.send_plus(frame(60))
+    rig.send_plus(frame(60), index=1)
+    rig.clock.advance(10**6)
+    assert [rig.take(TX_RING, n)[0] for n in range(2)] == [FS | LS | 1 << 23 | 1 << 20 | 15 << 16, FS | LS]
+    assert rig.read("ISR") & (TOK | TER) == TOK | TER
+    assert rig.sent() == [frame(60)]
+    assert tally(rig) == {"tx_ok": 1, "tx_err": 1, "abort": 1}
+
+
+def test_what_a_large_send_meets() -> None:
+    """One descriptor has the status of all frames."""
+    given_up = 1 << 23 | 1 << 20 | 15 << 16
+    for what, status, count in (("one-collision", 1 << 16, 3), ("excessive-collisions", given_up, 0)):
+        rig = shared(True)
+        rig.nic.disturb(what)
+        rig.send_plus(packet(bytes(3000)), LGSEN | 1000 << 16)
+        assert rig.take(TX_RING, 0)[0] == FS | LS | status
+        assert len(rig.sent()) == count
+
+
+@pytest.mark.parametrize("plus", [False, True])
+def test_a_frame_that_the_fifo_has_no_room_for(plus: bool) -> None:
+    """FOVW and MPC (DS 5.6); in C+ mode the next descriptor tells of it."""
+    rig = Rig().start_plus() if plus else Rig().start()
+    rig.write("ISR", 0xFFFF)
+    rig.nic.disturb("receive-overflow")
+    rig.arrive(frame(60), frame(60, OTHER), frame(60, fill=1))
+    assert rig.read("ISR") & (ROK | RXOVW | FOVW) == ROK | FOVW
+    assert rig.read("MPC") == 1
+    if plus:
+        assert rig.take(RX_RING, 0)[0] & (OWN | 1 << 22) == 1 << 22
+    else:
+        assert rig.memory.read(RX_BUFFER + 4 + 59, 1) == b"\x01"
+        assert rig.read("CBR") == 68
+    assert tally(rig) == {"rx_ok": 1, "physical": 1, "missed": 1}
+    assert "rtl8139.rx.overrun" not in rig.found, "the driver could not help it"
+
+
+def test_a_frame_that_is_not_a_whole_number_of_bytes() -> None:
+    """FAE, RER (DS 5.1, 5.6); accepted with AER only."""
+    for rcr, kept in ((APM, False), (APM | AER, True)):
+        rig = Rig().start(rcr)
+        rig.write("ISR", 0xFFFF)
+        rig.nic.disturb("alignment-error")
+        rig.arrive(frame(60))
+        assert rig.read("ISR") & (ROK | RER) == RER
+        assert bool(rig.read("CR") & BUFE) != kept
+        assert not kept or rig.header(0)[0] == 0x4006
+        rig.arrive(frame(60))
+        assert rig.read("ISR") & ROK
+        assert tally(rig) == {"rx_ok": 1, "physical": 1, "rx_err": 1, "fae": 1}
+
+
+def test_nothing_else_disturbs() -> None:
+    with pytest.raises(ConfigurationError, match="disturb 'flood', 1; expected one of one-collision"):
+        Rig().nic.disturb("flood")
 
 
 # ------------------------------------------------------------------ receive in C mode (DS 5.1, 5.8)

@@ -176,8 +176,13 @@ def _link_down(keep: bool) -> Rig:
 
 
 def _abort(keep: bool) -> Rig:
-    rig = c_mode()
-    rig.write("TCR", 0x03000600 | (0 if keep else 1))
+    rig = Rig()
+    rig.write("CR9346", CONFIG_WRITE)
+    rig.write("BMCR", 0x2000)  # half duplex
+    rig.start()
+    rig.nic.disturb("excessive-collisions" if keep else "one-collision")
+    rig.send(frame(60))
+    rig.write("TCR", 0x03000600 | 1)
     return rig
 
 

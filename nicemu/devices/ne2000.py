@@ -38,7 +38,7 @@ LOAD_NS = 1_700_000
 BASES = range(0x200, 0x3E1, 0x20)
 IRQS = (2, 3, 4, 5, 7, 9, 10, 11, 12, 15)
 
-#: What the wire can do to packets, by name, for `disturb`.
+#: What `disturb` can do to packets; in full duplex nothing collides.
 DISTURBANCES = {
     "one-collision": lib.NE2000_ONE_COLLISION,
     "more-collisions": lib.NE2000_MORE_COLLISIONS,
@@ -73,19 +73,7 @@ class DP8390Board(Nic):
     CARD = "ne2000"
     BARS: ClassVar[Mapping[int, str]] = {0: "io"}
     RULES = RULES
-
-    def disturb(self, what: str, count: int = 1) -> None:
-        """Lets the wire or the bus do something to the next `count` packets that it can happen to.
-
-        what: "one-collision", "more-collisions", "late-collision", "excessive-collisions", "carrier-loss",
-        "no-heartbeat" and "underrun" (of the FIFO) for packets that are sent, "overrun" for those that are received.
-        In full duplex nothing collides.
-
-        Raises ConfigurationError for anything else.
-        """
-        if what not in DISTURBANCES or not 0 <= count <= 0xFFFFFFFF:
-            raise ConfigurationError(f"disturb {what!r}, {count}; expected one of {', '.join(DISTURBANCES)}")
-        lib.ne2000_disturb(self.handle, DISTURBANCES[what], count)
+    DISTURBANCES = DISTURBANCES
 
 
 # ------------------------------------------------------------------------------------------------- Novell

@@ -20,7 +20,6 @@ from nicemu.core import EthtoolDump, Nic
 from nicemu.devices.pcnet_tables import BCR, CSR, IO, RULES, TABLES_970A
 from nicemu.eeprom import EepromFile, MicrowireEeprom
 from nicemu.engine import lib
-from nicemu.errors import ConfigurationError
 from nicemu.options import Option
 from nicemu.pci import Bar, Function, power_management
 from nicemu.registers import Reset, Table
@@ -38,7 +37,7 @@ FAST_BACK_TO_BACK_MEDIUM = 0x0280
 #: One bit of the 93C46 in the `wire` profile: a PREAD takes 27 clocks a word at 1 MHz (EEPROM Interface).
 EEPROM_WORD_NS = 27_000
 
-#: What the wire can do to frames, by name, for `PCnet.disturb`.
+#: What `disturb` can do to frames.
 DISTURBANCES = {
     "late-collision": lib.PCNET_LATE_COLLISION,
     "excessive-collisions": lib.PCNET_EXCESSIVE_COLLISIONS,
@@ -121,6 +120,7 @@ class PCnet(Nic):
     SPACES = ("csr", "bcr")
     FUNCTION = FUNCTION
     RULES = RULES
+    DISTURBANCES = DISTURBANCES
     OPTIONS = (Option("eeprom", "file", "128 bytes of EEPROM contents, made if missing and kept in step"),)
 
     #: Registers that the EEPROM fills, and the bytes that its checksum covers.
@@ -264,19 +264,6 @@ class PCnet(Nic):
         """10BASE-T: link pulses are all there is to it (10BASE-T Interface)."""
         full = bool(self.cells[self._bcr[9]] & BCR9_FDEN)
         lib.pcnet_set_link(self.handle, self.wire_up, 10, full)
-
-    def disturb(self, what: str, count: int = 1) -> None:
-        """Lets the wire or the bus do something to the next `count` frames that it can happen to.
-
-        what: "late-collision", "excessive-collisions", "one-collision", "more-collisions", "deferral",
-        "excessive-deferral", "carrier-loss", "underflow", "no-heartbeat" (no SQE test signal) and "bus-timeout" for
-        frames that are sent, "receive-overflow" for received ones.
-
-        Raises ConfigurationError for anything else.
-        """
-        if what not in DISTURBANCES or not 0 <= count <= 0xFFFFFFFF:
-            raise ConfigurationError(f"disturb {what!r}, {count}; expected one of {', '.join(DISTURBANCES)}")
-        lib.pcnet_disturb(self.handle, DISTURBANCES[what], count)
 
     # --------------------------------------------------------------------------------------------- ethtool -d
 

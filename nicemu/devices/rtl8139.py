@@ -42,6 +42,19 @@ PMCSR_STATE, PMCSR_PME_STATUS = 3, 1 << 15
 #: Auto-load takes about 2 ms (DS 5.9).
 LOAD_NS = 2_000_000
 
+#: What `disturb` can do to packets; in full duplex nothing collides and no carrier is lost.
+DISTURBANCES = {
+    "one-collision": lib.RTL8139_ONE_COLLISION,
+    "more-collisions": lib.RTL8139_MORE_COLLISIONS,
+    "late-collision": lib.RTL8139_LATE_COLLISION,
+    "excessive-collisions": lib.RTL8139_EXCESSIVE_COLLISIONS,
+    "carrier-loss": lib.RTL8139_CARRIER_LOSS,
+    "no-heartbeat": lib.RTL8139_NO_HEARTBEAT,
+    "underrun": lib.RTL8139_UNDERRUN,
+    "receive-overflow": lib.RTL8139_RECEIVE_OVERFLOW,
+    "alignment-error": lib.RTL8139_ALIGNMENT_ERROR,
+}
+
 FUNCTION = Function(
     vendor_id=0x10EC,
     device_id=0x8139,
@@ -126,6 +139,7 @@ class RTL8139(Nic):
     BARS: ClassVar[Mapping[int, str]] = {0: "regs", 1: "regs"}
     FUNCTION = FUNCTION
     RULES = RULES
+    DISTURBANCES = DISTURBANCES
     OPTIONS = (Option("eeprom", "file", "128 bytes of EEPROM contents, made if missing and kept in step"),)
 
     def __init__(

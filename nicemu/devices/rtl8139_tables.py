@@ -312,7 +312,7 @@ TRANSCEIVER = [
         Field("F_CONNECT", 5, doc="Bypass the disconnect function", keeps=STICKY, state=STORED),
         Field("F_LINK_100", 6, 1, "rw", 1, "0 forces a good link at 100 Mb/s", keeps=STICKY),
         Field("JBEN", 7, 1, "rw", 1, "Jabber detection", keeps=STICKY, state=STORED),
-        Field("HEARTBEAT", 8, 1, "rw", 1, "Heartbeat at 10 Mb/s", keeps=STICKY, state=STORED),
+        Field("HEARTBEAT", 8, 1, "rw", 1, "Heartbeat at 10 Mb/s", keeps=STICKY),
         Field("LD", 9, 1, "rw", 1, "0 disables the link function", keeps=STICKY, state=STORED),
         Field("LINK_OK", 10, 1, "ro", 0, "The link is up", UNDOCUMENTED, keeps=STICKY),
         Field("LINK_CHANGE", 11, 1, "rc", 0, "The link has changed; a read clears it", UNDOCUMENTED, keeps=STICKY),

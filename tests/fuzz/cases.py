@@ -6,6 +6,7 @@ An operation is a tuple, the name of one of `World`'s `op_` methods first:
     ("memory", address, hex)                  ("frames", [(hex of the front, length), ...], flags)
     ("advance", ns)     ("poll",)     ("link", up)     ("cable", plugged)     ("room", frames or None)
     ("reset", kind)     ("snapshot",)     ("migrate",)     ("unmap", region)     ("map", region)     ("truncate", bytes)
+    ("disturb", what, frames)
     ("inside", "send", "irq", "read" or "write", [operations])
 """
 

@@ -273,6 +273,7 @@ class World:
         self.op_room(None)
         self.wire.set_link(True)
         self.op_cable(True)
+        self.calm()
         self.family.repair(self.nic)
         self.nic.reset(Reset.BUS)
         self.wire.frames.clear()
@@ -424,6 +425,14 @@ class World:
         old.close()
         new.plug(self.wire)
 
+    def op_disturb(self, what: str, frames: int) -> None:
+        self.nic.disturb(what, frames)
+
+    def calm(self) -> None:
+        """Nothing is left to be met by frames."""
+        for what in self.nic.DISTURBANCES:
+            self.nic.disturb(what, 0)
+
     def op_unmap(self, name: str) -> None:
         if name in self.mapped:
             self.memory.remove(*LAYOUT[name])
@@ -476,6 +485,7 @@ class World:
         for waiting in self._waiting.values():  # nobody meddles with this driver
             waiting.clear()
         with self.watched("check that the card is alive"):
+            self.calm()
             self.nic.reset(Reset.BUS)
             self.op_room(None)
             self.wire.set_link(True)

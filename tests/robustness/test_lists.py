@@ -11,6 +11,8 @@ self DMA        G8  DMA to the card's own registers
 loopback        G9  all of that coming back, from the very end of memory, into rings without room
 broken memory   G10 pointers that lead out of memory
 fickle memory   G11 memory that reads differently the second time
+disturbances        what a wire does, and drivers that answer it wrongly
+large sends         headers that lie, and packets that change under way
 ports               remote DMA by every width, of all counts from all addresses
 timers          G14 shortest and longest intervals
 bus             G17 decoding, bus mastering, power and BARs in the midst of traffic

@@ -63,7 +63,8 @@ class RTL8139(Family):
     def lists(self) -> Mapping[str, Callable[[], Iterator[Attack]]]:
         lists = rtl8139_lists.LISTS
         if not self.plus:
-            lists = {name: made for name, made in lists.items() if name not in ("endless", "offsets")}
+            needs_plus = ("endless", "offsets", "large sends")
+            lists = {name: made for name, made in lists.items() if name not in needs_plus}
         return {name: lambda made=made: self._fitting(made()) for name, made in lists.items()}
 
     def _fitting(self, attacks: Iterator[Attack]) -> Iterator[Attack]:

@@ -58,6 +58,7 @@ class RTL8139Generator(Generator):
             (1.5, self.phy),
             (1, self.eeprom_pins),
             (0.5, self.mode),
+            (1, self.disturb),
         ]
 
     def setup(self) -> list[Operation]:
@@ -74,6 +75,15 @@ class RTL8139Generator(Generator):
         made += [write("RBSTART", self.RX_BUFFER), write("CR", RE_TE), write("RCR", rcr), write("TCR", TCR_ON)]
         made += [write("IMR", 0xFFFF), write("MAR", 0xFFFFFFFF, 4), memory(self.DATA, front(random, self.station))]
         return [*made, ("advance", 3 * 10**9)]
+
+    def disturb(self) -> list[Operation]:
+        """What a wire does, mostly one on which it can happen: half duplex, now and then at 10 Mb/s."""
+        random = self.random
+        what = random.choice(list(self.card.DISTURBANCES))
+        made: list[Operation] = [("disturb", what, random.choice((1, 1, 2, 5, 100)))]
+        if random.random() < 0.5:
+            made = [write("CR9346", CONFIG_WRITE), write("BMCR", random.choice((0, 0x2000))), ("advance", 10**9), *made]
+        return [*made, *self.doorbell(), write("TCR", TCR_ON | 1)]
 
     # ------------------------------------------------------------------ transmit
 

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, pairwise, product
 from random import Random
 
+from nicemu.devices.rtl8139 import DISTURBANCES
+
 from ..frames import LENGTHS, front
 from ..generator import Operation
 from ..world import LAYOUT
 from .base import Attack
 from .rtl8139_registers import (
+    CONFIG_WRITE,
     CPCR_ON,
     EOR,
     FS,
@@ -452,6 +455,103 @@ def fickle_memory() -> Iterator[Attack]:
             yield Attack(f"data, {length}", [*begin, *kick(plus, 4, fickle, length)], OURS)
 
 
+# ------------------------------------------------------------------------------------------------- what a wire does
+
+
+def disturbances() -> Iterator[Attack]:
+    """What can happen to packets in both modes, at 10 and at 100 Mb/s; aborts that are cleared late, twice, never,
+    or when their descriptor was used again, with a wire that takes nothing in between.
+    """
+    abort: list[Operation] = [write("TCR", TCR_ON | 1)]
+    after: dict[str, list[Operation]] = {
+        "nothing": [],
+        "CLRABT": abort,
+        "CLRABT twice": [*abort, *abort],
+        "used again": [*kick(False), *abort],
+        "TE": [write("CR", 8), write("CR", RE_TE), *abort],
+        "RST": [write("CR", RST), *abort],
+        "C+": [*place("TNPDS", TX_RING), write("CPCR", 1), *abort, write("TPPOLL", NPQ)],
+        "a full wire": [("room", 0), *abort, ("room", None), ("room", 1), *abort],
+        "snapshot": [("snapshot",), *abort, ("migrate",)],
+        "no memory": [write("TSAD0", 0x70_0000), *abort],
+    }
+    large = [packet(DATA, 3000, LGSEN | 500 << 16)]
+    for n, ((name, then), what) in enumerate(product(after.items(), DISTURBANCES)):
+        bmcr = (0, 0x2000)[n & 1]
+        for plus in (False, True):
+            yield Attack(
+                f"{what}, BMCR {bmcr:#x}, C+ {plus}, {name}",
+                [
+                    *(ready_plus(RCR_ON | 0x20) if plus else ready(RCR_ON | 0x20)),
+                    write("CR9346", CONFIG_WRITE),
+                    write("BMCR", bmcr),
+                    ("advance", 3 * 10**9),
+                    ("disturb", what, 3),
+                    *kick(plus),
+                    *(send(large, 8) if plus else []),
+                    *[FRAME] * 2,
+                    *then,
+                    *kick(plus, 2),
+                    ("advance", 10**7),
+                    *[FRAME] * 2,
+                ],
+                OURS,
+            )
+
+
+# ------------------------------------------------------------------------------------------------- large sends
+
+
+def large_sends() -> Iterator[Attack]:
+    """Headers whose lengths do not fit, with every MSS that is an edge; a wire that takes some of the frames, and what
+    becomes of the packet while it waits.
+    """
+    kept = HEADERS[:46]
+    heads = {f"data offset {n}": kept + bytes([n << 4]) for n in range(16)}
+    heads |= {f"IHL {n}": HEADERS[:14] + bytes([0x40 | n]) + HEADERS[15:] for n in range(16)}
+    heads |= {"a fragment": HEADERS[:20] + b"\x20\x01" + HEADERS[22:], "UDP": HEADERS[:23] + b"\x11" + HEADERS[24:]}
+    heads |= {
+        "IPv6": HEADERS[:12] + b"\x86\xdd\x60" + HEADERS[15:],
+        "tagged": HEADERS[:12] + b"\x81\0\0\1" + HEADERS[12:],
+    }
+    for (name, head), mss, length in product(heads.items(), (0, 7, 0x7FF), (53, 55, 115, 700)):
+        yield Attack(
+            f"{name}, MSS {mss}, {length} bytes",
+            [*ready_plus(), memory(DATA, head), *send([packet(DATA, length, LGSEN | mss << 16)])],
+            OURS,
+        )
+    between: dict[str, list[Operation]] = {
+        "nothing": [],
+        "shorter": [memory(TX_RING, packet(DATA, 60, LGSEN | 100 << 16))],
+        "another MSS": [memory(TX_RING, packet(DATA, 9000, LGSEN | 7 << 16))],
+        "no large send": [memory(TX_RING, packet(DATA, 9000))],
+        "not the chip's": [memory(TX_RING, bytes(16))],
+        "other headers": [memory(DATA, bytes(60))],
+        "TNPDS": place("TNPDS", TX_RING),
+        "TE": [write("CR", 8), write("CR", RE_TE)],
+        "collisions": [("disturb", "excessive-collisions", 1)],
+        "snapshot": [("snapshot",), ("migrate",)],
+    }
+    for (name, change), taken, options in product(between.items(), (0, 1, 64, 65), (0, TAGC | 1)):
+        yield Attack(
+            f"{taken} frames, then {name}, {options:#x}",
+            [
+                *ready_plus(),
+                write("CR9346", CONFIG_WRITE),
+                write("BMCR", 0x2000),
+                ("advance", 3 * 10**9),
+                ("room", taken),
+                *send([packet(DATA, 9000, LGSEN | 100 << 16, options), packet(DATA, 60)]),
+                ("advance", 10**7),
+                *change,
+                ("room", None),
+                write("TPPOLL", NPQ),
+                ("advance", 10**9),
+            ],
+            OURS,
+        )
+
+
 # ------------------------------------------------------------------------------------------------- G14 timers
 
 
@@ -567,6 +667,8 @@ LISTS: Mapping[str, Callable[[], Iterator[Attack]]] = {
     "loopback": loopback,
     "broken memory": broken_memory,
     "fickle memory": fickle_memory,
+    "disturbances": disturbances,
+    "large sends": large_sends,
     "timers": timers,
     "bus": bus,
 }
