@@ -386,6 +386,7 @@ static void write_capr(nic_device *device, const nic_row *row NIC_UNUSED, const 
         nic_find(device, RTL8139_FIND_RX_CAPR_OUT_OF_DATA, capr, rtl8139_reg(device, RTL8139_CBR));
     if (!before)
         rtl8139_cause(device, RTL8139_ISR_PUN_LINKCHG);
+    rtl8139_of(device)->looked_empty = rtl8139_of(device)->left_unread = false;
     show_empty(device);
     rtl8139_flow(device);
     nic_want_work(device, RTL8139_WORK_STORE);
@@ -403,16 +404,45 @@ static void look_for_room(nic_device *device)
 
 static void write_imr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
 {
+    rtl8139_of(device)->unanswered = 0;
     look_for_room(device);
 }
 
 static void write_isr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
-    const rtl8139 *card = rtl8139_of(device);
+    rtl8139 *card = rtl8139_of(device);
+    card->unanswered = 0;
+    if (access->value & access->old & RTL8139_ISR_ROK)
+        card->left_unread = card->looked_empty && !(rtl8139_reg(device, RTL8139_CR) & RTL8139_CR_BUFE);
     if (access->value & access->old & RTL8139_ISR_RXOVW && card->overflowed && !rtl8139_can_receive(device))
         nic_find(device, RTL8139_FIND_RX_OVERFLOW_CLEARED_FULL, rtl8139_reg(device, RTL8139_CAPR),
                  rtl8139_reg(device, RTL8139_CBR));
     look_for_room(device);
+}
+
+/* What tells of a driver that goes away from packets which it does not know of: it empties the buffer, clears ROK after that
+ * (or causes that it has not read), and comes back to ISR without a look at the buffer in between. */
+static uint32_t read_cr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+{
+    rtl8139 *card = rtl8139_of(device);
+    card->looked_empty = rtl8139_reg(device, RTL8139_CR) & RTL8139_CR_BUFE;
+    card->left_unread = false;
+    return rtl8139_reg(device, RTL8139_CR);
+}
+
+static uint32_t read_isr(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
+{
+    enum { STORM = 64 };
+    rtl8139 *card = rtl8139_of(device);
+    uint32_t isr = rtl8139_reg(device, RTL8139_ISR), imr = rtl8139_reg(device, RTL8139_IMR);
+    if (isr & imr && card->unanswered < STORM && ++card->unanswered == STORM)
+        nic_find(device, RTL8139_FIND_ISR_UNACKNOWLEDGED, isr, imr);
+    if (NIC_UNLIKELY(card->left_unread) && imr & RTL8139_ISR_ROK && !rtl8139_cplus_receive(device)) {
+        card->left_unread = false;
+        nic_find(device, RTL8139_FIND_RX_ACKNOWLEDGED_UNREAD, rtl8139_reg(device, RTL8139_CAPR),
+                 rtl8139_reg(device, RTL8139_CBR));
+    }
+    return isr;
 }
 
 static void write_mpc(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access NIC_UNUSED)
@@ -476,10 +506,10 @@ static const nic_hook hooks[] = {
     {"regs", "TNPDSL", NULL, write_tnpdsl},
     {"regs", "THPDSL", NULL, write_thpdsl},
     {"regs", "RBSTART", NULL, write_rbstart},
-    {"regs", "CR", NULL, write_cr},
+    {"regs", "CR", read_cr, write_cr},
     {"regs", "CAPR", NULL, write_capr},
     {"regs", "IMR", NULL, write_imr},
-    {"regs", "ISR", NULL, write_isr},
+    {"regs", "ISR", read_isr, write_isr},
     {"regs", "TCR", NULL, write_tcr},
     {"regs", "RCR", NULL, write_rcr},
     {"regs", "TCTR", read_tctr, write_tctr},
@@ -516,6 +546,8 @@ static void reset(nic_device *device, int kind)
     card->pause_owed = RTL8139_PAUSE_NONE;
     card->receive_index = 0;
     card->buffer_overflow = card->fifo_overflow = card->overflowed = false;
+    card->looked_empty = card->left_unread = false;
+    card->unanswered = 0;
     card->fifo_used = card->fifo_frames = 0;
     card->retries = 0;
     card->timer_base = nic_now(device);
@@ -561,6 +593,9 @@ static const nic_state_field state[] = {
     NIC_STATE(rtl8139, fifo_overflow),
     NIC_STATE(rtl8139, overflowed),
     NIC_STATE(rtl8139, retries),
+    NIC_STATE(rtl8139, looked_empty),
+    NIC_STATE(rtl8139, left_unread),
+    NIC_STATE(rtl8139, unanswered),
     NIC_STATE(rtl8139, fifo_used),
     NIC_STATE(rtl8139, fifo_frames),
     NIC_STATE_ARRAY(rtl8139, fifo),

@@ -146,6 +146,9 @@ typedef struct rtl8139 {
     bool buffer_overflow, fifo_overflow; /* C+: before the packet to come */
     bool overflowed;        /* RXOVW was raised and there has been no room since */
     uint8_t retries;        /* C+: looks at a ring without room since there was some */
+    bool looked_empty;      /* findings: the driver's last look at CR said BUFE */
+    bool left_unread;       /* findings: it has cleared ROK since, over packets that it has not looked at */
+    uint8_t unanswered;     /* findings: reads of ISR while it interrupts, since one of its causes was cleared or masked */
     uint32_t fifo_used, fifo_frames;
     uint8_t fifo[RTL8139_FIFO]; /* {u16 length, u16 NIC_FRAME_*, bytes, pad to 4} from the oldest on */
     uint8_t linear[RTL8139_LINEAR]; /* a packet that is not mapped, or in too many pieces; within one call */

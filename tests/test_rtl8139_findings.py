@@ -8,6 +8,7 @@ import pytest
 from rtl8139_rig import (
     AB,
     APM,
+    BUFE,
     CONFIG_WRITE,
     CPRX,
     CPTX,
@@ -18,10 +19,12 @@ from rtl8139_rig import (
     OWN,
     PROGRAMMING,
     RE,
+    ROK,
     RST,
     RX_RING,
     TALLY,
     TE,
+    TOK,
     TX_DATA,
     TX_RING,
     WRAP,
@@ -274,6 +277,58 @@ def _cleared_full(keep: bool) -> Rig:
     return rig
 
 
+def _handler(rig: Rig, clear_first: bool) -> None:
+    """An interrupt is answered: one packet of 60 bytes is read, and another comes after the last look at BUFE."""
+    rig.read("ISR")
+    if clear_first:
+        rig.write("ISR", ROK)
+    rig.arrive(frame(60))
+    while not rig.read("CR") & BUFE:
+        rig.write("CAPR", rig.read("CAPR") + 68 & 0xFFFF)
+    rig.arrive(frame(60))
+    if not clear_first:
+        rig.write("ISR", ROK)
+
+
+def _acknowledged(keep: bool) -> Rig:
+    """Cleared behind the last look at the buffer, ROK does not tell of what came in between."""
+    rig = c_mode()
+    rig.write("ISR", 0xFFFF)
+    rig.write("IMR", ROK)
+    rig.arrive(frame(60))
+    for _ in range(2):
+        _handler(rig, clear_first=keep)
+    return rig
+
+
+def _acknowledged_blindly(keep: bool) -> Rig:
+    """Causes are cleared that came after ISR was read."""
+    rig = c_mode()
+    rig.write("ISR", 0xFFFF)
+    rig.write("IMR", ROK | TOK)
+    assert rig.read("CR") & BUFE
+    rig.send(frame(60))
+    causes = rig.read("ISR")
+    assert causes == TOK
+    rig.arrive(frame(60))
+    rig.write("ISR", causes if keep else 0xFFFF)
+    rig.read("ISR")
+    return rig
+
+
+def _storm(keep: bool) -> Rig:
+    """A handler that reads ISR and goes is called for ever."""
+    rig = c_mode()
+    rig.write("ISR", 0xFFFF)
+    rig.write("IMR", TOK)
+    rig.send(frame(60))
+    for n in range(100):
+        rig.read("ISR")
+        if keep and n == 50:
+            rig.write("ISR", TOK)
+    return rig
+
+
 def _wrap_64k(keep: bool) -> Rig:
     return c_mode(APM | WRAP | (2 if keep else 3) << 11)
 
@@ -291,6 +346,7 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
     "access.unmapped": [_unmapped],
     "cr.reset-pending": [_pending],
     "access.doubleword": [_doubleword],
+    "isr.unacknowledged": [_storm],
     "dma.bus-master-off": [_bus_master],
     "dma.unmapped": [_dma_unmapped],
     "access.locked": [_locked, _rcr_before_re],
@@ -322,6 +378,7 @@ CASES: dict[str, list[Callable[[bool], Rig]]] = {
     "rx.capr-out-of-data": [_capr(0x1000)],
     "rx.overrun": [_overrun],
     "rx.overflow-cleared-full": [_cleared_full],
+    "rx.acknowledged-unread": [_acknowledged, _acknowledged_blindly],
     "rx.wrap-64k": [_wrap_64k],
     "rx.buffer-size": [_buffer_size],
 }
