@@ -100,6 +100,20 @@ class Generator:
             value = base + random.randrange(size)
         return value // align * align
 
+    # ------------------------------------------------------------------ descriptors
+
+    def spoiled(self, descriptors: list[bytes]) -> list[bytes]:
+        """A packet's descriptors, now and then out of order or with one bit wrong."""
+        random = self.random
+        if random.random() < 0.1:
+            random.shuffle(descriptors)
+        if random.random() < 0.1:
+            spot = random.randrange(len(descriptors))
+            raw = bytearray(descriptors[spot])
+            raw[random.randrange(len(raw))] ^= 1 << random.randrange(8)
+            descriptors[spot] = bytes(raw)
+        return descriptors
+
     # ------------------------------------------------------------------ registers
 
     def write_any(self) -> list[Operation]:
@@ -181,6 +195,13 @@ class Generator:
         for _ in range(self.random.randrange(1, 6)):
             operations += self.random.choice((self.write_any, self.read_any, self.doorbell))()
         return [("inside", self.random.choice(PLACES), operations)]
+
+    def microwire(self) -> list[int]:
+        """Levels of an EEPROM's DI over an instruction: read, write, erase, their "all" forms, enable, disable."""
+        random = self.random
+        bits = 1 << 8 | random.getrandbits(8)
+        levels = [bits >> n & 1 for n in range(8, -1, -1)]
+        return levels + [random.getrandbits(1) for _ in range(random.choice((0, 16, 17)))]
 
     def slow_blocks(self) -> list[Operation]:
         """Accesses to what is clocked bit by bit; a family knows where that is."""

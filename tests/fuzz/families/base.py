@@ -50,9 +50,18 @@ class Family(ABC):
     #: Parts of `visible_state` that the card's own reset leaves alone.
     kept_by_soft_reset: frozenset[str]
 
-    @abstractmethod
     def invent(self, offset: int, length: int, salt: int) -> bytes:
         """Contents for memory that a card reads: descriptors, depending on nothing but the arguments."""
+        size = self.descriptor_bytes or 16
+        made = b""
+        for place in range(offset // size, (offset + length + size - 1) // size):
+            choice = (place * 2654435761 + salt * 40503) >> 3
+            made += self.invented(choice, 0x20000 + (choice & 0x3FFF8))
+        return made[offset % size : offset % size + length]
+
+    @abstractmethod
+    def invented(self, choice: int, address: int) -> bytes:
+        """One of the descriptors that `invent` consists of, of every kind that names memory; else bytes of a frame."""
 
     @abstractmethod
     def generator(self, random: Random, model: str) -> Generator:

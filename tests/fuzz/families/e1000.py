@@ -27,20 +27,14 @@ class E1000(Family):
     kept_by_soft_reset = frozenset({"mmio.PBM"})
     footprint = 8 * (16 + 4096) + 8 * (16 + 2048)
 
-    def invent(self, offset: int, length: int, salt: int) -> bytes:
-        """Descriptors of every kind that name memory, in turn; between them what a frame may hold."""
-        made = b""
-        for place in range(offset // 16, (offset + length + 15) // 16):
-            choice = (place * 2654435761 + salt * 40503) >> 3
-            address = 0x20000 + (choice & 0x3FFF8)
-            made += (
-                legacy(address, choice % 1600, EOP | RS | IFCS),
-                data(address, choice % 4000, EOP | IFCS | TSE, options=choice & 3),
-                context(TCP | IP | TSE | RS, choice & 0xFFFFF, choice % 3000, choice % 256),
-                receive(address),
-                legacy(address, choice % 200, choice & 0xDE, cso=choice & 255, css=choice >> 8 & 255),
-            )[choice % 5]
-        return made[offset % 16 : offset % 16 + length]
+    def invented(self, choice: int, address: int) -> bytes:
+        return (
+            legacy(address, choice % 1600, EOP | RS | IFCS),
+            data(address, choice % 4000, EOP | IFCS | TSE, options=choice & 3),
+            context(TCP | IP | TSE | RS, choice & 0xFFFFF, choice % 3000, choice % 256),
+            receive(address),
+            legacy(address, choice % 200, choice & 0xDE, cso=choice & 255, css=choice >> 8 & 255),
+        )[choice % 5]
 
     def generator(self, random: Random, model: str) -> Generator:
         return E1000Generator(random, model)

@@ -8,6 +8,7 @@ from random import Random
 from ..frames import LENGTHS
 from ..generator import Generator, Operation
 from ..world import LAYOUT
+from .common import memory
 from .e1000_registers import (
     CTRL_UP,
     DEXT,
@@ -29,7 +30,6 @@ from .e1000_registers import (
     context,
     data,
     legacy,
-    memory,
     receive,
     write,
 )
@@ -79,18 +79,10 @@ class E1000Generator(Generator):
 
     def transmit(self) -> list[Operation]:
         """Descriptors at the tail, well formed or not, and mostly the doorbell."""
-        random = self.random
-        made = self._packet()
-        if random.random() < 0.1:
-            random.shuffle(made)
-        if random.random() < 0.1:
-            spot = random.randrange(len(made))
-            raw = bytearray(made[spot])
-            raw[random.randrange(16)] ^= 1 << random.randrange(8)
-            made[spot] = bytes(raw)
+        made = self.spoiled(self._packet())
         operations = [memory(self.tx + 16 * ((self.tx_tail + n) % self.tx_count), raw) for n, raw in enumerate(made)]
         self.tx_tail = (self.tx_tail + len(made)) % self.tx_count
-        if random.random() < 0.8:
+        if self.random.random() < 0.8:
             operations.append(write(TX.tail, self.tx_tail))
         return operations
 
@@ -257,14 +249,11 @@ class E1000Generator(Generator):
         ]
 
     def eeprom_pins(self) -> list[Operation]:
-        """Random edges, or a whole microwire instruction: read, write, erase, their "all" forms, enable, disable."""
+        """Random edges, or a whole microwire instruction."""
         random = self.random
         if random.random() < 0.5:
             return [write(REG["EECD"], random.getrandbits(3) | random.choice((0x40, 0x40, 0))) for _ in range(24)]
-        bits = 1 << 8 | random.getrandbits(8)
-        levels = [bits >> n & 1 for n in range(8, -1, -1)] + [
-            random.getrandbits(1) for _ in range(random.choice((0, 16, 17)))
-        ]
+        levels = self.microwire()
         made = [write(REG["EECD"], 0x40), write(REG["EECD"], 0x42)]
         for level in levels:
             made += [write(REG["EECD"], 0x42 | level << 2), write(REG["EECD"], 0x43 | level << 2)]

@@ -5,15 +5,15 @@ Every set-up begins with `ready`: 64 descriptors in each ring, receive buffers o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations, product
-from random import Random
 from typing import TYPE_CHECKING
 
-from ..frames import LENGTHS, front
+from ..frames import LENGTHS
 from ..generator import Operation
 from ..world import LAYOUT
 from .base import Attack
+from .common import BAR, BROKEN_FAR, FRAME, PEER, RAM_END, STATION, by_name, cut_everywhere, fronts, memory, no_leak
 from .e1000_registers import (
     CTRL_UP,
     EOP,
@@ -35,7 +35,6 @@ from .e1000_registers import (
     context,
     data,
     legacy,
-    memory,
     receive,
     write,
 )
@@ -50,10 +49,6 @@ RX_BUFFERS, RX_SIZE, DATA = 0x20000, 2048, 0x60000
 OURS = ((TX_RING, 16 * COUNT), (RX_RING, 16 * COUNT), (RX_BUFFERS, RX_SIZE * COUNT))
 RCTL = RCTL_ON & ~(1 << 25)  # without BSEX: 2048
 PHY_LOOPBACK = 3 << 6
-STATION = bytes.fromhex("525400123456")
-FRAME: Operation = ("frames", [((STATION + b"\x52\x54\0\0\0\x02\x88\xb5").hex(), 100)])
-BAR = LAYOUT["bar"][0]
-RAM_END = LAYOUT["ram"][1]
 KINDS = ("legacy", "data", "segments")
 
 
@@ -68,7 +63,7 @@ def ready(rctl: int = RCTL, ctrl: int = CTRL_UP, buffers: int = RX_BUFFERS) -> l
         write(REG["VET"], 0x8100),
         write(REG["RXCSUM"], 0x700),
         memory(RX_RING, ring),
-        memory(DATA, STATION + b"\x52\x54\0\0\0\x02\x08\0\x45" + bytes(15) + b"\x06"),
+        memory(DATA, STATION + PEER + b"\x08\0\x45" + bytes(15) + b"\x06"),
         *TX.place(TX_RING, 16 * COUNT),
         *RX.place(RX_RING, 16 * COUNT, 0, COUNT - 1),
         write(REG["RCTL"], rctl),
@@ -365,23 +360,11 @@ def offsets() -> Iterator[Attack]:
         yield Attack(f"options {options}, {'segments' if segment else 'one frame'}", [*ready(), *steps], OURS)
 
 
-def _parsed() -> list[bytes]:
-    """Frames of every kind that the receiver parses."""
-    random = Random(82540)
-    return [front(random, STATION) for _ in range(60)]
-
-
 def truncated() -> Iterator[Attack]:
     """Frames that end at every byte of their headers; short ones as they are, and padded."""
-    for n, frame in enumerate(_parsed()):
-        cut = [((frame.hex()), length) for length in range(len(frame) + 1)]
+    for n, frame in enumerate(fronts(82540)):
         refill = [write(RX.head, 0), write(RX.tail, COUNT - 1)]
-        parts = [
-            step
-            for at in range(0, len(cut), 60)
-            for flags in (0, 1)
-            for step in (("frames", cut[at : at + 60], flags), *refill)
-        ]
+        parts = [step for frames in cut_everywhere(frame) for step in (frames, *refill)]
         yield Attack(f"frame {n}", [*ready(), *parts], OURS)
 
 
@@ -456,7 +439,7 @@ def loopback() -> Iterator[Attack]:
             [*ready(rctl | PHY_LOOPBACK), write(RX.tail, tail), *steps, write(RX.tail, 20), ("advance", 10**6)],
             OURS,
         )
-    for n, frame in enumerate(_parsed()):
+    for n, frame in enumerate(fronts(82540)):
         page_end = sum(LAYOUT["page"])
         steps = []
         for length in range(14, len(frame) + 1):
@@ -474,12 +457,6 @@ def loopback() -> Iterator[Attack]:
 # ------------------------------------------------------------------------------------------------- G10, G11 memory
 
 
-def _no_leak(world: World) -> None:
-    """What could not be read was not sent."""
-    for frame in world.wire.frames:
-        assert frame.startswith(STATION), f"a frame of unread memory was sent: {frame[:40].hex()}"
-
-
 def _honest(world: World) -> None:
     """No descriptor reports more bytes than its buffer took."""
     ring = world.buffers["ram"][RX_RING : RX_RING + 16 * COUNT].reshape(COUNT, 16)
@@ -493,20 +470,9 @@ def _honest(world: World) -> None:
             assert reported <= reachable, f"{reported} bytes are reported at {buffer:#x}, {reachable} are there"
 
 
-BROKEN = {
-    "nothing": 0x70_0000,
-    "half there": RAM_END - 100,
-    "one byte there": RAM_END - 1,
-    "ROM": LAYOUT["rom"][0],
-    "the end of all addresses": 2**64 - 50,
-    "not an address": 0xDEAD_BEEF_0000_0000,
-    "a hole": 0x0FFF_FFF0,
-}
-
-
 def broken_memory() -> Iterator[Attack]:
     """Pointers that lead out of memory, into ROM, or to where it ends in the middle; memory that goes away."""
-    for name, address in BROKEN.items():
+    for name, address in BROKEN_FAR.items():
         ends = ((address, RX_SIZE),)
         out = [
             legacy(address, 200, EOP | IFCS | RS),
@@ -518,7 +484,7 @@ def broken_memory() -> Iterator[Attack]:
             legacy(DATA, 100, EOP | IFCS | RS),
         ]
         if name != "ROM":  # which can be read
-            yield Attack(f"transmit buffer: {name}", [*ready(), *send(out)], OURS, _no_leak)
+            yield Attack(f"transmit buffer: {name}", [*ready(), *send(out)], OURS, no_leak)
         frames = ("frames", [(STATION.hex(), n) for n in (60, 100, 101, 1514, 4000)])
         yield Attack(
             f"receive buffer: {name}",
@@ -659,19 +625,7 @@ def far_rings() -> Iterator[list[Operation]]:
         ]
 
 
-#: By the names that tests/robustness/test_lists.py explains.
-LISTS: Mapping[str, Callable[[], Iterator[Attack]]] = {
-    "rings": rings,
-    "zeros": zeros,
-    "changes": changes,
-    "endless": endless,
-    "short packets": short_packets,
-    "offsets": offsets,
-    "truncated": truncated,
-    "self DMA": self_dma,
-    "loopback": loopback,
-    "broken memory": broken_memory,
-    "fickle memory": fickle_memory,
-    "timers": timers,
-    "bus": bus,
-}
+LISTS = by_name(
+    rings, zeros, changes, endless, short_packets, offsets, truncated, self_dma, loopback, broken_memory,
+    fickle_memory, timers, bus,
+)  # fmt: skip

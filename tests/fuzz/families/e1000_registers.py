@@ -74,8 +74,3 @@ TX, RX = Ring("T"), Ring("R")
 def write(offset: int, value: int) -> Operation:
     """A register write in BAR 0."""
     return ("write", 0, offset, value & 0xFFFFFFFF, 4)
-
-
-def memory(address: int, raw: bytes) -> Operation:
-    """What the guest puts into memory."""
-    return ("memory", address, raw.hex())

@@ -15,12 +15,11 @@ from nicemu.registers import Reset
 from ..frames import LENGTHS
 from ..generator import Generator, Operation
 from .base import Attack, Family
+from .common import FRAME, STATION, by_name
 
 __all__ = ["NE2000"]
 
 REG = {register.name: register.offset for register in IO}
-STATION = bytes.fromhex("525400123456")
-FRAME: Operation = ("frames", [((STATION + b"\x52\x54\0\0\0\x02\x88\xb5").hex(), 100)])
 START, TRANSMIT, READ, WRITE, SEND, ABORT = 0x22, 0x26, 0x0A, 0x12, 0x1A, 0x22
 DATA, RESET = REG["DATA"], 0x1F
 PAGE_0 = ("PSTART", "PSTOP", "BNRY", "TPSR", "TBCR0", "TBCR1", "RSAR0", "RSAR1", "RBCR0", "RBCR1", "RCR", "TCR", "DCR")
@@ -166,17 +165,7 @@ def bus() -> Iterator[Attack]:
         yield Attack(f"reset port {offset:#x}", [*ready(), *send(1500), ("read", 0, offset, 1), FRAME])
 
 
-LISTS: Mapping[str, Callable[[], Iterator[Attack]]] = {
-    "rings": rings,
-    "zeros": zeros,
-    "changes": changes,
-    "endless": endless,
-    "short packets": short_packets,
-    "truncated": truncated,
-    "loopback": loopback,
-    "ports": ports,
-    "bus": bus,
-}
+LISTS = by_name(rings, zeros, changes, endless, short_packets, truncated, loopback, ports, bus)
 
 
 # ------------------------------------------------------------------------------------------------- operations
@@ -273,9 +262,9 @@ class NE2000(Family):
     )
     footprint = 4096
 
-    def invent(self, offset: int, length: int, salt: int) -> bytes:
+    def invented(self, choice: int, address: int) -> bytes:
         """Nothing reads memory."""
-        return bytes(length)
+        return b"\0"
 
     def generator(self, random: Random, model: str) -> Generator:
         return NE2000Generator(random, model)

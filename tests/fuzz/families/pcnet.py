@@ -28,20 +28,14 @@ class PCnet(Family):
     kept_by_soft_reset = frozenset({f"csr.CSR{n}" for n in (*range(26, 30), *range(32, 40), 72, 74)})
     footprint = 64 + 8 * (16 + 2048) + 8 * (16 + 1536)
 
-    def invent(self, offset: int, length: int, salt: int) -> bytes:
-        """Descriptors of both rings that name memory, in turn; between them what a frame may hold."""
-        made = b""
-        for place in range(offset // 16, (offset + length + 15) // 16):
-            choice = (place * 2654435761 + salt * 40503) >> 3
-            address = 0x20000 + (choice & 0x3FFF8)
-            made += (
-                descriptor(address, choice % 1600 + 1, WHOLE),
-                descriptor(address, choice % 4096 + 1, OWN | STP),
-                descriptor(address, choice % 200 + 1, OWN | ENP),
-                descriptor(address, choice % 2000 + 1, choice & 0xFFFF0000),
-                descriptor(address, 60, WHOLE, style=3),
-            )[choice % 5]
-        return made[offset % 16 : offset % 16 + length]
+    def invented(self, choice: int, address: int) -> bytes:
+        return (
+            descriptor(address, choice % 1600 + 1, WHOLE),
+            descriptor(address, choice % 4096 + 1, OWN | STP),
+            descriptor(address, choice % 200 + 1, OWN | ENP),
+            descriptor(address, choice % 2000 + 1, choice & 0xFFFF0000),
+            descriptor(address, 60, WHOLE, style=3),
+        )[choice % 5]
 
     def generator(self, random: Random, model: str) -> Generator:
         return PCnetGenerator(random, model)

@@ -6,6 +6,7 @@ from random import Random
 
 from ..frames import LENGTHS
 from ..generator import Generator, Operation
+from .common import memory
 from .pcnet_registers import (
     ADD_FCS,
     ENP,
@@ -23,7 +24,6 @@ from .pcnet_registers import (
     by_csrs,
     csr,
     descriptor,
-    memory,
     size,
     wide,
     write,

@@ -5,7 +5,7 @@ Every set-up begins with `ready`: 64 descriptors in each ring, receive buffers o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ..frames import LENGTHS
 from ..generator import Operation
 from ..world import LAYOUT
 from .base import Attack
+from .common import BAR, BROKEN, FRAME, PEER, RAM_END, STATION, by_name, memory
 from .pcnet_registers import (
     ADD_FCS,
     APAD_XMT,
@@ -37,7 +38,6 @@ from .pcnet_registers import (
     by_csrs,
     csr,
     descriptor,
-    memory,
     size,
     wide,
     write,
@@ -52,10 +52,6 @@ TX_RING, RX_RING, COUNT, BLOCK = 0x1000, 0x2000, 64, 0x800
 RX_BUFFERS, RX_SIZE, DATA = 0x20000, 2048, 0x60000
 OURS = ((TX_RING, 16 * COUNT), (RX_RING, 16 * COUNT), (RX_BUFFERS, RX_SIZE * COUNT))
 LOOPS = PROM | LOOP | INTL
-STATION = bytes.fromhex("525400123456")
-FRAME: Operation = ("frames", [((STATION + b"\x52\x54\0\0\0\x02\x88\xb5").hex(), 100)])
-BAR = LAYOUT["bar"][0]
-RAM_END = LAYOUT["ram"][1]
 STYLES = (0, 1, 2, 3)
 RUN = STRT | IENA
 
@@ -73,7 +69,7 @@ def ready(mode: int = PROM, style: int = 2, csr4: int = APAD_XMT | 0x115, given:
         *csr(4, csr4),
         memory(RX_RING, ring),
         memory(TX_RING, bytes(size(style) * COUNT)),
-        memory(DATA, STATION + b"\x52\x54\0\0\0\x02\x08\0\x45" + bytes(15) + b"\x06"),
+        memory(DATA, STATION + PEER + b"\x08\0\x45" + bytes(15) + b"\x06"),
         *by_csrs(RX_RING, COUNT, TX_RING, COUNT, mode),
         *csr(0, RUN),
     ]
@@ -247,7 +243,7 @@ def truncated() -> Iterator[Attack]:
     """Received frames of every length, whole and faulty, with stripping, alignment and small buffers."""
     for csr4, align, buffer in product((0x115, 0x115 | ASTRP_RCV), (0, 1), (RX_SIZE, 64, 16)):
         ring = b"".join(descriptor(RX_BUFFERS + RX_SIZE * n, buffer) for n in range(COUNT))
-        head = (STATION + b"\x52\x54\0\0\0\x02\0\x10").hex()
+        head = (STATION + PEER + b"\0\x10").hex()
         for flags in (0, 1, 2, 3, 5, 8):
             frames = [("frames", [(head, n)], flags) for n in LENGTHS]
             steps = [
@@ -326,15 +322,6 @@ def _honest(world: World) -> None:
             buffer = int.from_bytes(raw[:4].tobytes(), "little")
             reachable = max(0, RAM_END - buffer) if buffer < RAM_END else 0
             assert reported <= reachable, f"{reported} bytes are reported at {buffer:#x}, {reachable} are there"
-
-
-BROKEN = {
-    "nothing": 0x70_0000,
-    "half there": RAM_END - 100,
-    "one byte there": RAM_END - 1,
-    "ROM": LAYOUT["rom"][0],
-    "a hole": 0x0FFF_FFF0,
-}
 
 
 def broken_memory() -> Iterator[Attack]:
@@ -457,18 +444,7 @@ def far_rings() -> Iterator[list[Operation]]:
         yield [*ready(style=style), *by_csrs(lazy + 2048, COUNT, lazy, COUNT), *csr(0, RUN)]
 
 
-#: By the names that tests/robustness/test_lists.py explains.
-LISTS: Mapping[str, Callable[[], Iterator[Attack]]] = {
-    "rings": rings,
-    "zeros": zeros,
-    "changes": changes,
-    "endless": endless,
-    "short packets": short_packets,
-    "truncated": truncated,
-    "self DMA": self_dma,
-    "loopback": loopback,
-    "broken memory": broken_memory,
-    "fickle memory": fickle_memory,
-    "timers": timers,
-    "bus": bus,
-}
+LISTS = by_name(
+    rings, zeros, changes, endless, short_packets, truncated, self_dma, loopback, broken_memory, fickle_memory,
+    timers, bus,
+)  # fmt: skip

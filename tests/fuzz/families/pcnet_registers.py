@@ -34,11 +34,6 @@ def wide(number: int, value: int) -> list[Operation]:
     return [*csr(number, value), *csr(number + 1, value >> 16)]
 
 
-def memory(address: int, raw: bytes) -> Operation:
-    """What the guest puts into memory."""
-    return ("memory", address, raw.hex())
-
-
 def descriptor(address: int, length: int, flags: int = OWN, style: int = 2, misc: int = 0) -> bytes:
     """A descriptor of either ring; `flags` are bits 31-16 of RMD1 or TMD1."""
     count = -length & 0xFFF | 0xF000

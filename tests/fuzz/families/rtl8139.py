@@ -30,19 +30,13 @@ class RTL8139(Family):
         self.plus = plus
         self.descriptor_bytes = 16 if plus else 0
 
-    def invent(self, offset: int, length: int, salt: int) -> bytes:
-        """Descriptors that name memory and belong to the card; between them what a frame may hold."""
-        made = b""
-        for place in range(offset // 16, (offset + length + 15) // 16):
-            choice = (place * 2654435761 + salt * 40503) >> 3
-            address = 0x20000 + (choice & 0x3FFF8)
-            made += (
-                packet(address, 60 + choice % 1400),
-                packet(address, 60 + choice % 1400, IPCS | TCPCS, TAGC | choice & 0xFFFF),
-                packet(address, choice % 4000, LGSEN | (choice & 0x3FF | 0x400) << 16),
-                receive(address, choice & 0x1FF8),
-            )[choice % 4]
-        return made[offset % 16 : offset % 16 + length]
+    def invented(self, choice: int, address: int) -> bytes:
+        return (
+            packet(address, 60 + choice % 1400),
+            packet(address, 60 + choice % 1400, IPCS | TCPCS, TAGC | choice & 0xFFFF),
+            packet(address, choice % 4000, LGSEN | (choice & 0x3FF | 0x400) << 16),
+            receive(address, choice & 0x1FF8),
+        )[choice % 4]
 
     def generator(self, random: Random, model: str) -> Generator:
         return RTL8139Generator(random, model)

@@ -7,6 +7,7 @@ from random import Random
 from ..frames import LENGTHS, front
 from ..generator import Generator, Operation
 from ..world import LAYOUT
+from .common import memory
 from .rtl8139_registers import (
     CONFIG_WRITE,
     CPCR_ON,
@@ -28,7 +29,6 @@ from .rtl8139_registers import (
     TCR_ON,
     UDPCS,
     descriptor,
-    memory,
     packet,
     place,
     receive,
@@ -216,10 +216,7 @@ class RTL8139Generator(Generator):
             return [write("CR9346", 0x40)]
         if kind < 3:
             return [write("CR9346", 0x80 | random.getrandbits(4)) for _ in range(24)]
-        bits = 1 << 8 | random.getrandbits(8)
-        levels = [bits >> n & 1 for n in range(8, -1, -1)] + [
-            random.getrandbits(1) for _ in range(random.choice((0, 16, 17)))
-        ]
+        levels = self.microwire()
         made = [write("CR9346", 0x80), write("CR9346", 0x88)]
         for level in levels:
             made += [write("CR9346", 0x88 | level << 1), write("CR9346", 0x8C | level << 1)]

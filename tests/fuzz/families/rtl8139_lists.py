@@ -6,7 +6,7 @@ descriptors, receive buffers of 2048 bytes); on a plain RTL8139C the latter lead
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations, pairwise, product
 from random import Random
 
@@ -16,6 +16,7 @@ from ..frames import LENGTHS, front
 from ..generator import Operation
 from ..world import LAYOUT
 from .base import Attack
+from .common import BAR, FRAME, PEER, RAM_END, STATION, by_name, cut_everywhere, fronts, memory
 from .rtl8139_registers import (
     CONFIG_WRITE,
     CPCR_ON,
@@ -37,7 +38,6 @@ from .rtl8139_registers import (
     TCR_ON,
     UDPCS,
     descriptor,
-    memory,
     packet,
     place,
     receive,
@@ -50,10 +50,6 @@ __all__ = ["LISTS", "far_rings", "scenes"]
 TX_RING, HIGH_RING, RX_RING, COUNT = 0x1000, 0x1800, 0x2000, 64
 RX_BUFFERS, RX_SIZE, DATA, RX_BUFFER = 0x20000, 2048, 0x60000, 0x80000
 BEYOND = 0x4800  # what a packet may go on beyond the receive buffer with WRAP
-STATION = bytes.fromhex("525400123456")
-FRAME: Operation = ("frames", [((STATION + b"\x52\x54\0\0\0\x02\x88\xb5").hex(), 100)])
-BAR = LAYOUT["bar"][0]
-RAM_END = LAYOUT["ram"][1]
 OURS = (
     (TX_RING, 16 * COUNT),
     (HIGH_RING, 16 * COUNT),
@@ -61,7 +57,7 @@ OURS = (
     (RX_BUFFERS, RX_SIZE * COUNT),
     (RX_BUFFER, 0x10000 + BEYOND),
 )
-HEADERS = STATION + b"\x52\x54\0\0\0\x02\x08\0\x45\0\x0f\xff" + bytes(5) + b"\x06" + bytes(22) + b"\x50"
+HEADERS = STATION + PEER + b"\x08\0\x45\0\x0f\xff" + bytes(5) + b"\x06" + bytes(22) + b"\x50"
 
 
 def _begin() -> list[Operation]:
@@ -348,19 +344,11 @@ def offsets() -> Iterator[Attack]:
 
 def truncated() -> Iterator[Attack]:
     """Received frames that end at every byte of their headers; short ones as they are, and padded."""
-    random = Random(81390)
-    for n in range(40):
-        frame = front(random, STATION)
-        cut = [(frame.hex(), length) for length in range(len(frame) + 1)]
+    for n, frame in enumerate(fronts(81390, 40)):
         ring = memory(RX_RING, b"".join(receive(RX_BUFFERS + RX_SIZE * i, RX_SIZE, i == 63) for i in range(COUNT)))
         for plus in (False, True):
             again = [ring] if plus else [write("CR", 4), write("CR", RE_TE)]
-            parts = [
-                step
-                for at in range(0, len(cut), 60)
-                for flags in (0, 1)
-                for step in (("frames", cut[at : at + 60], flags), *again)
-            ]
+            parts = [step for frames in cut_everywhere(frame) for step in (frames, *again)]
             yield Attack(f"frame {n}, C+ {plus}", [*(ready_plus() if plus else ready()), *parts], OURS)
 
 
@@ -654,21 +642,7 @@ def is_plus(attack: Attack) -> bool:
     return ("write", 1, REG["CPCR"], CPCR_ON, 2) in attack.operations[:8]
 
 
-#: By the names that tests/robustness/test_lists.py explains.
-LISTS: Mapping[str, Callable[[], Iterator[Attack]]] = {
-    "rings": rings,
-    "zeros": zeros,
-    "changes": changes,
-    "endless": endless,
-    "short packets": short_packets,
-    "offsets": offsets,
-    "truncated": truncated,
-    "self DMA": self_dma,
-    "loopback": loopback,
-    "broken memory": broken_memory,
-    "fickle memory": fickle_memory,
-    "disturbances": disturbances,
-    "large sends": large_sends,
-    "timers": timers,
-    "bus": bus,
-}
+LISTS = by_name(
+    rings, zeros, changes, endless, short_packets, offsets, truncated, self_dma, loopback, broken_memory,
+    fickle_memory, disturbances, large_sends, timers, bus,
+)  # fmt: skip

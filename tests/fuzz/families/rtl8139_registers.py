@@ -27,11 +27,6 @@ def write(name: str, value: int, size: int = 0, index: int = 0) -> Operation:
     return ("write", 1, register.offset + index * register.stride, value & (1 << 8 * size) - 1, size)
 
 
-def memory(address: int, raw: bytes) -> Operation:
-    """What the guest puts into memory."""
-    return ("memory", address, raw.hex())
-
-
 def descriptor(address: int, opts1: int, opts2: int = 0) -> bytes:
     """A descriptor of C+ mode, either way."""
     return struct.pack("<IIQ", opts1 & 0xFFFFFFFF, opts2, address & (1 << 64) - 1)

@@ -13,6 +13,7 @@ from ..frames import LENGTHS
 from ..generator import Generator, Operation
 from . import yukon2_lists
 from .base import Attack, Family
+from .common import memory
 from .yukon2_lists import COUNT, DATA, RX_BUFFERS, RX_RING, RX_SIZE, TX_RING, ready
 from .yukon2_registers import (
     ADDR64,
@@ -29,7 +30,6 @@ from .yukon2_registers import (
     TX,
     XS,
     le,
-    memory,
     write,
 )
 
@@ -63,18 +63,10 @@ class Yukon2Generator(Generator):
 
     def transmit(self) -> list[Operation]:
         """Elements at PUT_IDX, well formed or not, and mostly the doorbell."""
-        random = self.random
-        made = self._frame()
-        if random.random() < 0.1:
-            random.shuffle(made)
-        if random.random() < 0.1:
-            spot = random.randrange(len(made))
-            raw = bytearray(made[spot])
-            raw[random.randrange(LE)] ^= 1 << random.randrange(8)
-            made[spot] = bytes(raw)
+        made = self.spoiled(self._frame())
         operations = [memory(TX_RING + LE * ((self.tx + n) % COUNT), raw) for n, raw in enumerate(made)]
         self.tx = (self.tx + len(made)) % COUNT
-        return [*operations, TX.put(self.tx)] if random.random() < 0.8 else operations
+        return [*operations, TX.put(self.tx)] if self.random.random() < 0.8 else operations
 
     def _frame(self) -> list[bytes]:
         random = self.random
@@ -209,22 +201,16 @@ class Yukon2(Family):
     kept_by_soft_reset = frozenset[str]()
     footprint = LE * (2048 + 8 + 8) + 8 * 4096 + 4 * 2048
 
-    def invent(self, offset: int, length: int, salt: int) -> bytes:
-        """Elements of every kind that name memory, in turn; between them what a frame may hold."""
-        made = b""
-        for place in range(offset // LE, (offset + length + LE - 1) // LE):
-            choice = (place * 2654435761 + salt * 40503) >> 3
-            address = 0x20000 + (choice & 0x3FFF8)
-            made += (
-                le(PACKET, address, choice % 1600, EOP | choice & 0x7F),
-                le(LARGESEND, address, choice % 60000, EOP),
-                le(LRGLEN, choice % 3000, choice & 0xFFFF),
-                le(BUFFER, address, choice % 3000, choice & EOP),
-                le(SUM, choice & 0xFFFFFFFF, choice & 0xFFFF),
-                le(PACKET, address, 2048),
-                le(choice & 0x7F, choice & 0xFFFFFFFF, choice & 0xFFFF, choice & 0xFF),
-            )[choice % 7]
-        return made[offset % LE : offset % LE + length]
+    def invented(self, choice: int, address: int) -> bytes:
+        return (
+            le(PACKET, address, choice % 1600, EOP | choice & 0x7F),
+            le(LARGESEND, address, choice % 60000, EOP),
+            le(LRGLEN, choice % 3000, choice & 0xFFFF),
+            le(BUFFER, address, choice % 3000, choice & EOP),
+            le(SUM, choice & 0xFFFFFFFF, choice & 0xFFFF),
+            le(PACKET, address, 2048),
+            le(choice & 0x7F, choice & 0xFFFFFFFF, choice & 0xFFFF, choice & 0xFF),
+        )[choice % 7]
 
     def generator(self, random: Random, model: str) -> Generator:
         return Yukon2Generator(random, model)

@@ -6,15 +6,15 @@ elements, both directions on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations, product
-from random import Random
 from typing import TYPE_CHECKING
 
-from ..frames import LENGTHS, front
+from ..frames import LENGTHS
 from ..generator import Operation
 from ..world import LAYOUT
 from .base import Attack
+from .common import BAR, BROKEN_FAR, FRAME, PEER, RAM_END, STATION, by_name, cut_everywhere, fronts, memory, no_leak
 from .yukon2_registers import (
     ADDR64,
     BUFFER,
@@ -38,23 +38,18 @@ from .yukon2_registers import (
     VLAN,
     WR_SUM,
     le,
-    memory,
     write,
 )
 
 if TYPE_CHECKING:
-    from ..world import World
+    pass
 
 __all__ = ["LISTS", "far_rings", "ready", "scenes"]
 
 TX_RING, RX_RING, STATUS, COUNT, STATUS_COUNT = 0x1000, 0x2000, 0x3000, 64, 256
 RX_BUFFERS, RX_SIZE, DATA = 0x20000, 2048, 0x60000
 OURS = ((STATUS, LE * STATUS_COUNT), (RX_BUFFERS, RX_SIZE * COUNT))
-STATION = bytes.fromhex("525400123456")
-HEADERS = STATION + b"\x52\x54\0\0\0\x02\x08\0\x45" + bytes(8) + b"\x06" + bytes(22) + b"\x50" + bytes(7)
-FRAME: Operation = ("frames", [((STATION + b"\x52\x54\0\0\0\x02\x88\xb5").hex(), 100)])
-BAR = LAYOUT["bar"][0]
-RAM_END = LAYOUT["ram"][1]
+HEADERS = STATION + PEER + b"\x08\0\x45" + bytes(8) + b"\x06" + bytes(22) + b"\x50" + bytes(7)
 BOTH = RX_ENA | TX_ENA
 
 
@@ -326,23 +321,11 @@ def offsets() -> Iterator[Attack]:
         yield Attack(f"headers with {byte:#x} at {at}", [*ready(), memory(DATA, headers), *send(LARGE)], OURS)
 
 
-def _parsed() -> list[bytes]:
-    """Frames of every kind that the receiver parses."""
-    random = Random(88057)
-    return [front(random, STATION) for _ in range(60)]
-
-
 def truncated() -> Iterator[Attack]:
     """Frames that end at every byte of their headers; short ones as they are, and padded; with every offload."""
     refill = [*RX.place(RX_RING, COUNT - 1, COUNT - 1), *status()]
-    for n, frame in enumerate(_parsed()):
-        cut = [(frame.hex(), length) for length in range(len(frame) + 1)]
-        parts = [
-            step
-            for at in range(0, len(cut), 60)
-            for flags in (0, 1)
-            for step in (*refill, write("R1_CSR", 0xA000), ("frames", cut[at : at + 60], flags))
-        ]
+    for n, frame in enumerate(fronts(88057)):
+        parts = [step for frames in cut_everywhere(frame) for step in (*refill, write("R1_CSR", 0xA000), frames)]
         yield Attack(f"frame {n}", [*ready(), *parts], OURS)
 
 
@@ -395,7 +378,7 @@ def loopback() -> Iterator[Attack]:
             OURS,
         )  # fmt: skip
     page_end = sum(LAYOUT["page"])
-    for n, frame in enumerate(_parsed()):
+    for n, frame in enumerate(fronts(88057)):
         steps = []
         for length in range(14, len(frame) + 1):
             source = page_end - length
@@ -410,27 +393,10 @@ def loopback() -> Iterator[Attack]:
 # ------------------------------------------------------------------------------------------------- G10, G11 memory
 
 
-def _no_leak(world: World) -> None:
-    """What could not be read was not sent."""
-    for frame in world.wire.frames:
-        assert frame.startswith(STATION), f"a frame of unread memory was sent: {frame[:40].hex()}"
-
-
-BROKEN = {
-    "nothing": 0x70_0000,
-    "half there": RAM_END - 100,
-    "one byte there": RAM_END - 1,
-    "ROM": LAYOUT["rom"][0],
-    "the end of all addresses": 2**64 - 50,
-    "not an address": 0xDEAD_BEEF_0000_0000,
-    "a hole": 0x0FFF_FFF0,
-}
-
-
 def broken_memory() -> Iterator[Attack]:
     """Pointers that lead out of memory, into ROM, or to where it ends in the middle; memory that goes away."""
     frames: Operation = ("frames", [(STATION.hex(), n) for n in (60, 100, 101, 1514, 4000)])
-    for name, address in BROKEN.items():
+    for name, address in BROKEN_FAR.items():
         high = le(ADDR64, address >> 32)
         out = [
             high,
@@ -445,7 +411,7 @@ def broken_memory() -> Iterator[Attack]:
             PLAIN,
         ]
         if name != "ROM":  # which can be read
-            yield Attack(f"transmit buffer: {name}", [*ready(), *send(out)], OURS, _no_leak)
+            yield Attack(f"transmit buffer: {name}", [*ready(), *send(out)], OURS, no_leak)
         there = (*OURS, (address, RX_SIZE), (0, max(0, address + RX_SIZE - 2**64)))
         receive = (high + le(PACKET, address, RX_SIZE)) * (COUNT // 2)
         yield Attack(f"receive buffer: {name}", [*ready(BOTH, receive), frames], there)
@@ -583,19 +549,7 @@ def far_rings() -> Iterator[list[Operation]]:
         ]
 
 
-#: By the names that tests/robustness/test_lists.py explains.
-LISTS: Mapping[str, Callable[[], Iterator[Attack]]] = {
-    "rings": rings,
-    "zeros": zeros,
-    "changes": changes,
-    "endless": endless,
-    "short packets": short_packets,
-    "offsets": offsets,
-    "truncated": truncated,
-    "self DMA": self_dma,
-    "loopback": loopback,
-    "broken memory": broken_memory,
-    "fickle memory": fickle_memory,
-    "timers": timers,
-    "bus": bus,
-}
+LISTS = by_name(
+    rings, zeros, changes, endless, short_packets, offsets, truncated, self_dma, loopback, broken_memory,
+    fickle_memory, timers, bus,
+)  # fmt: skip

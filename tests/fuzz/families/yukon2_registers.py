@@ -31,11 +31,6 @@ def write(name: str, value: int, index: int = 0) -> Operation:
     return ("write", 0, register.offset + index * register.stride, value & mask, register.size)
 
 
-def memory(address: int, raw: bytes) -> Operation:
-    """What the guest puts into memory."""
-    return ("memory", address, raw.hex())
-
-
 class List:
     """The registers of one queue."""
 
