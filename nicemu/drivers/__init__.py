@@ -14,9 +14,11 @@ the benchmarks and the fuzzers drive every family through `Driver`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nicemu.errors import ConfigurationError, NicemuError
@@ -25,9 +27,21 @@ if TYPE_CHECKING:
     from nicemu.core import Nic
     from nicemu.memory import GuestMemory
 
-__all__ = ["Driver", "DriverError", "Frame", "attach"]
+__all__ = [
+    "BUS_MASTER",
+    "IO_SPACE",
+    "MEMORY_SPACE",
+    "Driver",
+    "DriverError",
+    "Frame",
+    "RingDriver",
+    "attach",
+    "microwire_read",
+]
 
-
+#: Bits of COMMAND in configuration space (PCI Local Bus 3.0, 6.2.2).
+IO_SPACE, MEMORY_SPACE, BUS_MASTER = 1 << 0, 1 << 1, 1 << 2
+COMMAND = 0x04
 #: Delays up to this are shorter than a sleep can be.
 BUSY_NS = 50_000
 
@@ -164,6 +178,13 @@ class Driver(ABC):
         """What an interrupt handler does first: takes the causes; among them "rx", "tx" and "link" if there is one."""
         raise NotImplementedError
 
+    # ------------------------------------------------------------------ the bus
+
+    def set_command(self, bits: int, on: bool = True) -> None:
+        """Sets bits of COMMAND in configuration space, or clears them."""
+        command = self.nic.config.read(COMMAND, 2) & ~bits
+        self.nic.config.write(COMMAND, command | (bits if on else 0), 2)
+
     # ------------------------------------------------------------------ waiting
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
@@ -192,6 +213,77 @@ class Driver(ABC):
         while (left := end - self.nic.clock.now) > 0:
             if left > BUSY_NS:
                 self.nic.loop.turn(left / 1e9)
+
+
+class RingDriver(Driver):
+    """A driver that fills transmit descriptors in turn, each with a buffer of its own, and then tells the card.
+
+    Its indices: `_tx_next` is filled next, `_tx_free` is the oldest that the card may still need.
+    """
+
+    tx_count: int  #: descriptors of the ring
+
+    def send(
+        self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
+    ) -> None:
+        """Puts a frame into the ring and tells the card."""
+        self.queue(frame, vlan=vlan, checksum=checksum, mss=mss, cuts=cuts)
+        self.ring()
+
+    @abstractmethod
+    def queue(
+        self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
+    ) -> None:
+        """Puts a frame into the ring without telling the card; arguments and errors are those of `send`."""
+
+    @abstractmethod
+    def ring(self) -> None:
+        """The doorbell: everything that is queued may be sent."""
+
+    def _empty_ring(self) -> None:
+        self._tx_next = self._tx_free = 0
+        self._tx_pending: deque[int] = deque()  # last descriptors of frames that are under way
+
+    def _make_room(self, count: int) -> None:
+        """Waits until so many descriptors are free."""
+        if count >= self.tx_count:
+            raise ConfigurationError(f"a frame of {count} descriptors does not fit a ring of {self.tx_count}")
+        if not self._has_room(count):
+            self.ring()
+            self.wait(lambda: self._has_room(count), "free transmit descriptors")
+
+    def _has_room(self, count: int) -> bool:
+        """Whether so many descriptors are free, and one more: a full ring would look like an empty one."""
+        self._reclaim()
+        return (self._tx_free - self._tx_next - 1) % self.tx_count >= count
+
+    def _reclaim(self) -> None:
+        """Moves `_tx_free` on beyond what the card is done with."""
+        while self._tx_pending and self._is_sent(self._tx_pending[0]):
+            self._tx_free = (self._tx_pending.popleft() + 1) % self.tx_count
+
+    def _is_sent(self, index: int) -> bool:
+        """Whether the card is done with the frame whose last descriptor this is."""
+        raise NotImplementedError
+
+    def _advance(self, count: int) -> None:
+        """So many descriptors have been filled with one frame."""
+        self._tx_next = (self._tx_next + count) % self.tx_count
+        self._tx_pending.append((self._tx_next - 1) % self.tx_count)
+
+    @staticmethod
+    def _cut(frame: bytes, cuts: Sequence[int], longest: int) -> list[tuple[int, int]]:
+        """(begin, end) of each buffer, of which none is longer than `longest`."""
+        limits = sorted({0, len(frame), *cuts, *range(0, len(frame), longest)})
+        if not frame or limits[0] < 0 or limits[-1] > len(frame):
+            raise ConfigurationError(f"{cuts=} of a frame of {len(frame)} bytes; expected offsets inside it")
+        return list(pairwise(limits))
+
+
+def microwire_read(word: int, width: int = 6) -> list[int]:
+    """Levels of DI that ask a 93Cxx for a word: start bit, opcode 10, and an address of `width` bits."""
+    instruction = 0b110 << width | word
+    return [instruction >> bit & 1 for bit in range(width + 2, -1, -1)]
 
 
 def attach(

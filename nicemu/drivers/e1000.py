@@ -6,9 +6,7 @@ It follows chapter 14 of Intel's 8254x software developer's manual (SDM) for ini
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -30,7 +28,7 @@ from nicemu.devices.e1000_descriptors import (
     legacy,
 )
 from nicemu.devices.e1000_tables import MMIO
-from nicemu.drivers import Driver, DriverError, Frame
+from nicemu.drivers import BUS_MASTER, MEMORY_SPACE, DriverError, Frame, RingDriver, microwire_read
 from nicemu.drivers.wire import TCP, UDP, Packet, parse, prepare
 from nicemu.errors import ConfigurationError
 
@@ -82,12 +80,9 @@ PSTATUS_LINK, PSTATUS_NEGOTIATED = 1 << 2, 1 << 5
 MARVELL, M88E1011 = 0x0141, 0x0C20
 
 EEPROM_SUM = 0xBABA  #: of words 00h to 3Fh (5.6.35)
-MICROWIRE_READ = 0b110  #: start bit and opcode
-
-COMMAND, COMMAND_MEMORY_MASTER = 0x04, 1 << 1 | 1 << 2
 
 
-class E1000Driver(Driver):
+class E1000Driver(RingDriver):
     """Drives one 82540EM.
 
     tx_count, rx_count: descriptors of the rings, multiples of 8 (RDLEN and TDLEN count 128 bytes).
@@ -150,7 +145,7 @@ class E1000Driver(Driver):
 
     def _enable_function(self) -> None:
         """Memory decoding and bus mastering (4.1)."""
-        self.nic.config.write(COMMAND, self.nic.config.read(COMMAND, 2) | COMMAND_MEMORY_MASTER, 2)
+        self.set_command(MEMORY_SPACE | BUS_MASTER)
 
     def _reset(self) -> None:
         """CTRL.RST, with interrupts masked and both directions stopped before (13.4.1, 14.7)."""
@@ -197,8 +192,7 @@ class E1000Driver(Driver):
         """14.5: ring, then TCTL and the gap between packets."""
         self.tx[:] = 0
         self._set_ring((TDBAL, TDBAH, TDLEN, TDH, TDT), self.base, self.tx_count)
-        self._tx_next = self._tx_free = 0
-        self._tx_pending: deque[int] = deque()  # last descriptors of frames that are under way
+        self._empty_ring()
         self.write(TXDCTL, TXDCTL.GRAN)
         self.write(TIDV, 1)
         self.write(TADV, 0)
@@ -221,16 +215,9 @@ class E1000Driver(Driver):
     def stop(self) -> None:
         """Masks interrupts, stops both directions, resets, and gives up the bus."""
         self._reset()
-        self.nic.config.write(COMMAND, self.nic.config.read(COMMAND, 2) & ~(1 << 2), 2)
+        self.set_command(BUS_MASTER, False)
 
     # ------------------------------------------------------------------ sending (3.3 to 3.5)
-
-    def send(
-        self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
-    ) -> None:
-        """Puts a frame into the ring and tells the card."""
-        self.queue(frame, vlan=vlan, checksum=checksum, mss=mss, cuts=cuts)
-        self.ring()
 
     def ring(self) -> None:
         """The doorbell: everything that is queued may be sent."""
@@ -244,7 +231,7 @@ class E1000Driver(Driver):
             raise ConfigurationError("send(vlan=) needs set_vlan_offload(True)")
         if frame and not mss:
             frame = frame.ljust(TX_SHORTEST, b"\0")
-        pieces = self._cut(frame, cuts)
+        pieces = self._cut(frame, cuts, TX_BUFFER)
         self._make_room(len(pieces) + 1)
         special = 0 if vlan is None else vlan
         tagged = 0 if vlan is None else LegacyCommand.VLE  # bit 6 in all kinds of descriptors
@@ -258,26 +245,8 @@ class E1000Driver(Driver):
                 self._put(TX_LEGACY, legacy(address, end - begin, command, special=special if number == last else 0))
         self._tx_pending.append((self._tx_next - 1) % self.tx_count)
 
-    def _cut(self, frame: bytes, cuts: Sequence[int]) -> list[tuple[int, int]]:
-        """(begin, end) of each buffer."""
-        limits = sorted({0, len(frame), *cuts, *range(0, len(frame), TX_BUFFER)})
-        if not frame or limits[0] < 0 or limits[-1] > len(frame):
-            raise ConfigurationError(f"{cuts=} of a frame of {len(frame)} bytes; expected offsets inside it")
-        return list(pairwise(limits))
-
-    def _make_room(self, count: int) -> None:
-        if count >= self.tx_count:
-            raise ConfigurationError(f"a frame of {count} descriptors does not fit a ring of {self.tx_count}")
-
-        def room() -> bool:
-            while self._tx_pending and self.tx[self._tx_pending[0]]["sta"] & TxStatus.DD:
-                self._tx_free = (self._tx_pending.popleft() + 1) % self.tx_count
-            # One descriptor stays free, for head equal to tail means an empty ring (3.4).
-            return (self._tx_free - self._tx_next - 1) % self.tx_count >= count
-
-        if not room():
-            self.ring()
-            self.wait(room, "free transmit descriptors")
+    def _is_sent(self, index: int) -> bool:
+        return bool(self.tx[index]["sta"] & TxStatus.DD)
 
     def _fill(self, part: bytes) -> int:
         """Copies a part of a frame into the buffer of the next descriptor; returns its guest address."""
@@ -428,8 +397,8 @@ class E1000Driver(Driver):
         width = 8 if self.read(EECD) & EECD.EE_SIZE else 6
         idle = self.read(EECD) & ~(EECD.SK | EECD.CS | EECD.DI)
         self.write(EECD, idle | EECD.CS)
-        for bit in range(width + 2, -1, -1):
-            level = EECD.DI if (MICROWIRE_READ << width | word) >> bit & 1 else 0
+        for bit in microwire_read(word, width):
+            level = EECD.DI if bit else 0
             self.write(EECD, idle | EECD.CS | level)
             self._clock_eeprom(idle | EECD.CS | level)
         value = 0

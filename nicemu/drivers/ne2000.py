@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nicemu.devices.ne2000_tables import IO
-from nicemu.drivers import Driver, DriverError, Frame
+from nicemu.drivers import IO_SPACE, Driver, DriverError, Frame, microwire_read
+from nicemu.drivers.wire import ethernet_crc
 from nicemu.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ RESET_NS = 1_600_000  #: after STP, until a packet that was under way has ended 
 
 # 9346CR (RTL8029AS 5.1.2.2) and the EEPROM behind it.
 EEDO, EEDI, EESK, EECS, PROGRAM = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 2 << 6
-MICROWIRE_READ = 0b110
 CONFIG0_BNC = 1 << 2
-COMMAND, COMMAND_IO = 0x04, 1 << 0
 
 
 class NE2000Driver(Driver):
@@ -121,7 +120,7 @@ class NE2000Driver(Driver):
     def start(self) -> None:
         """Resets the board, reads the PROM, and starts the chip in the order of 11.0."""
         if self.nic.FUNCTION:
-            self.nic.config.write(COMMAND, self.nic.config.read(COMMAND, 2) | COMMAND_IO, 2)
+            self.set_command(IO_SPACE)
         self.nic.bars[0].write(RESET, self.nic.bars[0].read(RESET, 1), 1)
         self.wait(lambda: bool(self.read("ISR") & RST), "reset state")
         self.command(STP)
@@ -305,8 +304,8 @@ class RealtekDriver(NE2000Driver):
         self.command(STA, page=3)
         value = 0
         self.write("CR9346", PROGRAM | EECS)
-        for bit in range(8, -1, -1):
-            data = EEDI if (MICROWIRE_READ << 6 | word) >> bit & 1 else 0
+        for bit in microwire_read(word):
+            data = EEDI if bit else 0
             self.write("CR9346", PROGRAM | EECS | data)
             self.write("CR9346", PROGRAM | EECS | data | EESK)
         for _ in range(16):
@@ -342,14 +341,7 @@ class RTL8029Driver(RealtekDriver):
 
 def group_hash(address: bytes) -> int:
     """The upper six bits of the CRC of an address, first bit on the wire first (10.3 MAR)."""
-    crc = 0xFFFFFFFF
-    for byte in address:
-        for bit in range(8):
-            carry = (crc >> 31) ^ (byte >> bit & 1)
-            crc = (crc << 1) & 0xFFFFFFFF
-            if carry:
-                crc ^= 0x04C11DB7
-    return crc >> 26
+    return ethernet_crc(address) >> 26
 
 
 def DRIVER(nic: Nic, memory: GuestMemory | None = None, **options: Any) -> Driver:  # noqa: N802 (as in every family)

@@ -6,15 +6,13 @@ sheet 19436, and "PHY Access Registers" of 21510.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from nicemu.devices.pcnet_descriptors import LAYOUTS, Rx, Tx, two_s_complement
-from nicemu.drivers import Driver, DriverError, Frame
+from nicemu.drivers import BUS_MASTER, IO_SPACE, DriverError, Frame, RingDriver, microwire_read
 from nicemu.engine import lib
 from nicemu.errors import ConfigurationError
 
@@ -39,14 +37,11 @@ MAPINTE, MAPINT, APEP = 1 << 6, 1 << 7, 1 << 11
 EDI, ESK, ECS, EEN, PREAD, PVALID = 1 << 0, 1 << 1, 1 << 2, 1 << 4, 1 << 14, 1 << 15
 
 TX_BUFFER, RX_BUFFER, BLOCK = 2048, 1536, 64  #: bytes
-MICROWIRE_READ = 0b110  #: start bit and opcode
 PHY_ADDRESS, PHY_IDENTITY = 0x1E, 0x00006B60
 BMCR_RESET, BMSR_LINK, BMSR_NEGOTIATED = 1 << 15, 1 << 2, 1 << 5
 
-COMMAND, COMMAND_IO_MASTER = 0x04, 1 << 0 | 1 << 2
 
-
-class PCnetDriver(Driver):
+class PCnetDriver(RingDriver):
     """Drives one PCnet through its I/O BAR.
 
     tx_count, rx_count: descriptors of the rings, powers of two of at most 512 (128 with 16-bit structures).
@@ -125,8 +120,7 @@ class PCnetDriver(Driver):
 
     def start(self) -> None:
         """S_RESET, software style, initialization block, and STRT once IDON is there."""
-        command = self.nic.config.read(COMMAND, 2)
-        self.nic.config.write(COMMAND, command | COMMAND_IO_MASTER, 2)
+        self.set_command(IO_SPACE | BUS_MASTER)
         self._reset()
         self.mac = bytes(self.nic.bars[0].read(i, 1) for i in range(6))
         self.write_bcr(20, self.layout.style)
@@ -159,8 +153,8 @@ class PCnetDriver(Driver):
         self.rx[:] = np.zeros(1, self.layout.dtype)
         for index in range(self.rx_count):
             self._give(index)
-        self._tx_next = self._tx_free = self._rx_next = 0
-        self._tx_pending: deque[int] = deque()
+        self._empty_ring()
+        self._rx_next = 0
         self._rx_parts: list[bytes] = []
 
     def _initialize(self) -> None:
@@ -180,37 +174,27 @@ class PCnetDriver(Driver):
     def stop(self) -> None:
         """STOP, and the bus is given up."""
         self.write_csr(0, STOP)
-        self.nic.config.write(COMMAND, self.nic.config.read(COMMAND, 2) & ~(1 << 2), 2)
+        self.set_command(BUS_MASTER, False)
 
     # ------------------------------------------------------------------ sending (Transmit Descriptor Management)
 
-    def send(
-        self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
-    ) -> None:
-        """Puts a frame into the ring and sets TDMD."""
-        if vlan is not None or checksum or mss:
-            raise ConfigurationError("vlan, checksum and mss: PCnet has no such thing")
-        self.queue(frame, cuts=cuts)
-        self.ring()
-
     def ring(self) -> None:
-        """The doorbell: the card looks at the ring now."""
+        """The doorbell, TDMD: the card looks at the ring now."""
         self.write_csr(0, TDMD | (self.read_csr(0) & IENA))
 
-    def queue(self, frame: bytes, *, cuts: Sequence[int] = ()) -> None:
+    def queue(
+        self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
+    ) -> None:
         """Puts a frame into the ring: descriptors are given to the card from the last to the first."""
-        limits = sorted({0, len(frame), *cuts, *range(0, len(frame), TX_BUFFER)})
-        if not frame or limits[0] < 0 or limits[-1] > len(frame):
-            raise ConfigurationError(f"{cuts=} of a frame of {len(frame)} bytes; expected offsets inside it")
-        pieces = list(pairwise(limits))
+        if vlan is not None or checksum or mss:
+            raise ConfigurationError("vlan, checksum and mss: PCnet has no such thing")
+        pieces = self._cut(frame, cuts, TX_BUFFER)
         self._make_room(len(pieces))
-        first = self._tx_next
         for number, (begin, end) in reversed(list(enumerate(pieces))):
-            index = (first + number) % self.tx_count
+            index = (self._tx_next + number) % self.tx_count
             flags = Tx.OWN | (Tx.STP if number == 0 else 0) | (Tx.ENP if number == len(pieces) - 1 else 0)
             self._put(index, frame[begin:end], flags)
-        self._tx_next = (first + len(pieces)) % self.tx_count
-        self._tx_pending.append((self._tx_next - 1) % self.tx_count)
+        self._advance(len(pieces))
 
     def _put(self, index: int, part: bytes, flags: int) -> None:
         offset = self._tx_buffers + TX_BUFFER * index
@@ -221,18 +205,8 @@ class PCnetDriver(Driver):
         descriptor["misc"] = 0
         self.layout.set_status(descriptor, flags)
 
-    def _make_room(self, count: int) -> None:
-        if count >= self.tx_count:
-            raise ConfigurationError(f"a frame of {count} descriptors does not fit a ring of {self.tx_count}")
-
-        def room() -> bool:
-            while self._tx_pending and not self.layout.status(self.tx[self._tx_pending[0]]) & Tx.OWN:
-                self._tx_free = (self._tx_pending.popleft() + 1) % self.tx_count
-            return (self._tx_free - self._tx_next - 1) % self.tx_count >= count
-
-        if not room():
-            self.ring()
-            self.wait(room, "free transmit descriptors")
+    def _is_sent(self, index: int) -> bool:
+        return not self.layout.status(self.tx[index]) & Tx.OWN
 
     # ------------------------------------------------------------------ receiving (Receive Descriptor Management)
 
@@ -324,8 +298,8 @@ class PCnetDriver(Driver):
     def read_eeprom(self, word: int) -> int:
         """A word by BCR19: the microwire instruction, bit by bit."""
         self.write_bcr(19, EEN | ECS)
-        for bit in range(8, -1, -1):
-            level = EDI if (MICROWIRE_READ << 6 | word) >> bit & 1 else 0
+        for bit in microwire_read(word):
+            level = EDI if bit else 0
             self.write_bcr(19, EEN | ECS | level)
             self._clock_eeprom(level)
         value = 0

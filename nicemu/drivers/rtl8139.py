@@ -7,16 +7,14 @@ for the EEPROM, and the RTL8139C+'s for descriptors.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from nicemu.devices.rtl8139_tables import REGS
-from nicemu.drivers import Driver, DriverError, Frame
-from nicemu.drivers.wire import TCP, UDP, parse
+from nicemu.drivers import BUS_MASTER, MEMORY_SPACE, DriverError, Frame, RingDriver, microwire_read
+from nicemu.drivers.wire import TCP, UDP, ethernet_crc, parse
 from nicemu.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ __all__ = ["DESCRIPTOR", "DRIVER", "CModeDriver", "CPlusDriver", "RTL8139Driver"
 SHORTEST = 60  #: bytes without FCS: the chip does not pad
 LONGEST = 1792  #: bytes of a packet in C mode (DS 5.2)
 FCS = 4
-COMMAND, COMMAND_MEMORY_MASTER = 0x04, 1 << 1 | 1 << 2
 
 # What is used of registers (DS 5).
 CR_RST, CR_RE, CR_TE, CR_BUFE = 1 << 4, 1 << 3, 1 << 2, 1 << 0
@@ -59,21 +56,15 @@ MOST = 64  #: descriptors of a ring
 RING = MOST * DESCRIPTOR.itemsize  #: bytes of one, and so from one to the next
 
 EEPROM_VALID, EEPROM_ADDRESS = 0x8129, 7
-MICROWIRE_READ = 0b110  #: start bit and opcode
 MAR_BITS = 64
 
 
 def multicast_bit(address: bytes) -> int:
     """The bit of MAR that a group address hashes to: the six highest of its CRC-32, first bit highest (DS 5)."""
-    crc = 0xFFFFFFFF
-    for byte in address:
-        for bit in range(8):
-            feedback = crc >> 31 ^ byte >> bit & 1
-            crc = crc << 1 & 0xFFFFFFFF ^ (0x04C11DB7 if feedback else 0)
-    return crc >> 26
+    return ethernet_crc(address) >> 26
 
 
-class RTL8139Driver(Driver):
+class RTL8139Driver(RingDriver):
     """What both modes have in common: reset, EEPROM, transceiver, filters, interrupts."""
 
     COMMON: ClassVar[frozenset[str]] = frozenset({"multicast", "eeprom", "phy", "interrupts"})
@@ -94,7 +85,7 @@ class RTL8139Driver(Driver):
 
     def start(self) -> None:
         """Resets and initializes the card; RE and TE come before RCR and TCR (DS 5.4)."""
-        self.nic.config.write(COMMAND, self.nic.config.read(COMMAND, 2) | COMMAND_MEMORY_MASTER, 2)
+        self.set_command(MEMORY_SPACE | BUS_MASTER)
         self._reset()
         words = [self.read_eeprom(EEPROM_ADDRESS + word) for word in range(3)]
         self.mac = b"".join(word.to_bytes(2, "little") for word in words)
@@ -118,7 +109,7 @@ class RTL8139Driver(Driver):
     def stop(self) -> None:
         """Masks interrupts, stops both directions, and gives up the bus."""
         self._reset()
-        self.nic.config.write(COMMAND, self.nic.config.read(COMMAND, 2) & ~(1 << 2), 2)
+        self.set_command(BUS_MASTER, False)
 
     # ------------------------------------------------------------------ filters (DS 5.8)
 
@@ -172,9 +163,8 @@ class RTL8139Driver(Driver):
         """A word by the pins: the microwire instruction, bit by bit."""
         self.write("CR9346", EEM_PROGRAMMING)
         self.write("CR9346", EEM_PROGRAMMING | EECS)
-        for bit in range(8, -1, -1):
-            level = EEDI if (MICROWIRE_READ << 6 | word) >> bit & 1 else 0
-            self._clock_eeprom(level)
+        for bit in microwire_read(word):
+            self._clock_eeprom(EEDI if bit else 0)
         value = 0
         for _ in range(16):
             self._clock_eeprom(0)
@@ -252,13 +242,6 @@ class CModeDriver(RTL8139Driver):
         for index in range(4):
             self.write(f"TSAD{index}", self.base + index * self.TX_BUFFER)
 
-    def send(
-        self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
-    ) -> None:
-        """Copies the frame into the next buffer and tells the card."""
-        self.queue(frame, vlan=vlan, checksum=checksum, mss=mss, cuts=cuts)
-        self.ring()
-
     def ring(self) -> None:
         """The doorbells: everything that is queued may be sent."""
         for index, length in self._queued:
@@ -274,19 +257,18 @@ class CModeDriver(RTL8139Driver):
         if not frame or len(frame) > LONGEST or any(not 0 < cut < len(frame) for cut in cuts):
             raise ConfigurationError(f"a frame of {len(frame)} bytes with {cuts=}; expected 1 to {LONGEST} bytes")
 
-        def room() -> bool:
-            while self._tx_free < self._tx_next - len(self._queued) and self.read("TSD", self._tx_free % 4) & TSD_OWN:
-                self._tx_free += 1
-            return self._tx_next - self._tx_free < 4
-
-        if len(self._queued) == 4 or not room():
-            self.ring()
-            self.wait(room, "free transmit descriptor")
+        self._make_room(1)
         frame = frame.ljust(SHORTEST, b"\0")
         index = self._tx_next % 4
         self.view[index * self.TX_BUFFER : index * self.TX_BUFFER + len(frame)] = frame
         self._tx_next += 1
         self._queued.append((index, len(frame)))
+
+    def _has_room(self, count: int) -> bool:
+        """All four may be under way; those that are queued are not the card's yet, and so have OWN as well."""
+        while self._tx_free < self._tx_next - len(self._queued) and self.read("TSD", self._tx_free % 4) & TSD_OWN:
+            self._tx_free += 1
+        return self._tx_next - self._tx_free + count <= 4
 
     def receive(self) -> list[Frame]:
         """Takes packets until CR.BUFE; CAPR is behind the driver's place by 16."""
@@ -350,8 +332,8 @@ class CPlusDriver(RTL8139Driver):
         self.rx["address"] = first + self.RX_BUFFER * np.arange(self.rx_count, dtype=np.uint64)
         self.rx["opts1"] = OWN | self.RX_BUFFER
         self.rx["opts1"][-1] |= EOR
-        self._tx_next = self._tx_free = self._rx_next = 0
-        self._tx_pending: deque[int] = deque()  # descriptors behind the frames that are under way
+        self._empty_ring()
+        self._rx_next = 0
         for name, address in (("TNPDS", self.base), ("THPDS", 0), ("RDSAR", self.base + RING)):
             self.write(f"{name}L", address & 0xFFFFFFFF)
             self.write(f"{name}H", address >> 32)
@@ -362,13 +344,6 @@ class CPlusDriver(RTL8139Driver):
         return CPCR_DRIVER | (CPCR_RXVLAN if self._vlan else 0) | (CPCR_DAC if high else 0)
 
     # ------------------------------------------------------------------ sending
-
-    def send(
-        self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
-    ) -> None:
-        """Puts a frame into the ring and tells the card."""
-        self.queue(frame, vlan=vlan, checksum=checksum, mss=mss, cuts=cuts)
-        self.ring()
 
     def ring(self) -> None:
         """The doorbell: everything that is queued may be sent."""
@@ -383,10 +358,7 @@ class CPlusDriver(RTL8139Driver):
         options = self._options(frame, checksum, mss)
         if frame and not mss:
             frame = frame.ljust(SHORTEST if vlan is None else SHORTEST - 4, b"\0")
-        limits = sorted({0, len(frame), *cuts, *range(0, len(frame), self.TX_BUFFER)})
-        if not frame or limits[0] < 0 or limits[-1] > len(frame):
-            raise ConfigurationError(f"{cuts=} of a frame of {len(frame)} bytes; expected offsets inside it")
-        pieces = list(pairwise(limits))
+        pieces = self._cut(frame, cuts, self.TX_BUFFER)
         self._make_room(len(pieces))
         opts2 = 0 if vlan is None else TAGC | int.from_bytes(vlan.to_bytes(2, "big"), "little")
         first = self._tx_next
@@ -398,8 +370,7 @@ class CPlusDriver(RTL8139Driver):
             opts1 |= (FS if number == 0 else OWN) | (LS if number == len(pieces) - 1 else 0)
             self.tx[index] = (opts1, opts2, self.base + offset)
         self.tx["opts1"][first] |= OWN  # last, so that the card never sees half of a frame
-        self._tx_next = (first + len(pieces)) % self.tx_count
-        self._tx_pending.append(self._tx_next)
+        self._advance(len(pieces))
 
     def _options(self, frame: bytes, checksum: bool, mss: int) -> int:
         if not checksum and not mss:
@@ -411,18 +382,8 @@ class CPlusDriver(RTL8139Driver):
             return LGSEN | (mss & 0x7FF) << 16
         return IPCS | (TCPCS if packet.protocol == TCP else UDPCS)
 
-    def _make_room(self, count: int) -> None:
-        if count >= self.tx_count:
-            raise ConfigurationError(f"a frame of {count} descriptors does not fit a ring of {self.tx_count}")
-
-        def room() -> bool:
-            while self._tx_pending and not self.tx["opts1"][(self._tx_pending[0] - 1) % self.tx_count] & OWN:
-                self._tx_free = self._tx_pending.popleft()
-            return (self._tx_free - self._tx_next - 1) % self.tx_count >= count
-
-        if not room():
-            self.ring()
-            self.wait(room, "free transmit descriptors")
+    def _is_sent(self, index: int) -> bool:
+        return not self.tx["opts1"][index] & OWN
 
     # ------------------------------------------------------------------ receiving
 

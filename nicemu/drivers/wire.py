@@ -8,6 +8,7 @@ Frames stand without FCS.  Sources: RFC 791, 792, 768, 9293, 826, 2131, 8200; IE
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -24,6 +25,7 @@ __all__ = [
     "dhcp_message",
     "echo_request",
     "ethernet",
+    "ethernet_crc",
     "ipv4",
     "ipv6",
     "is_echo_reply",
@@ -48,6 +50,12 @@ def checksum(data: bytes, start: int = 0) -> int:
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
+
+
+def ethernet_crc(data: bytes) -> int:
+    """The CRC-32 of IEEE 802.3 3.2.9 before its complement, the term of the highest power first."""
+    reflected = zlib.crc32(data) ^ 0xFFFFFFFF
+    return int(f"{reflected:032b}"[::-1], 2)
 
 
 def _pseudo(source: Address, destination: Address, protocol: int, length: int) -> int:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from nicemu.devices.yukon2_descriptors import LIST_ELEMENT, OWNER, Control, Opcode, RxStatus, element
 from nicemu.devices.yukon2_tables import MMIO
-from nicemu.drivers import Driver, DriverError, Frame
-from nicemu.drivers.wire import TCP, UDP, Packet, checksum, parse, prepare
+from nicemu.drivers import BUS_MASTER, MEMORY_SPACE, DriverError, Frame, RingDriver
+from nicemu.drivers.wire import TCP, UDP, Packet, checksum, ethernet_crc, parse, prepare
 from nicemu.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -60,11 +59,10 @@ PHY_RESOLVED_UP = 1 << 11 | 1 << 10
 PHY_LINK_CHANGES = 1 << 15 | 1 << 11 | 1 << 10
 MARVELL, M88E1149 = 0x0141, 0x0CB0
 
-COMMAND, COMMAND_MEMORY_MASTER, COMMAND_MASTER = 0x04, 1 << 1 | 1 << 2, 1 << 2
 VPD_ADDRESS, VPD_DATA, VPD_FLAG, VPD_SIZE, TWSI_DEVICE = 0x52, 0x54, 1 << 15, 1024, 0x50
 
 
-class Yukon2Driver(Driver):
+class Yukon2Driver(RingDriver):
     """Drives one 88E8057.
 
     tx_count: list elements of the transmit list.
@@ -130,8 +128,7 @@ class Yukon2Driver(Driver):
 
     def start(self) -> None:
         """Resets and initializes the card."""
-        command = self.nic.config.read(COMMAND, 2)
-        self.nic.config.write(COMMAND, command | COMMAND_MEMORY_MASTER, 2)
+        self.set_command(MEMORY_SPACE | BUS_MASTER)
         self._reset()
         self.mac = bytes(self.read("B2_MAC_1", i) for i in range(6))
         self._start_status()
@@ -213,7 +210,7 @@ class Yukon2Driver(Driver):
     def _start_transmit(self) -> None:
         self._start_queue("XA1", self._tx_at, self.tx_count)
         self.tx[:] = 0
-        self._tx_next = self._tx_done = 0
+        self._empty_ring()
         self._tx_high = 0
 
     def _start_receive(self) -> None:
@@ -248,19 +245,12 @@ class Yukon2Driver(Driver):
             self._wait_idle(queue)
             self.write(f"{queue}_PREF_CTRL", RST_SET)
         self._reset()
-        self.nic.config.write(COMMAND, self.nic.config.read(COMMAND, 2) & ~COMMAND_MASTER, 2)
+        self.set_command(BUS_MASTER, False)
 
     def _wait_idle(self, queue: str) -> None:
         self.wait(lambda: bool(self.read(f"{queue}_CSR") >> 31), f"idle {queue}")
 
     # ------------------------------------------------------------------ sending (3.1 to 3.3)
-
-    def send(
-        self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
-    ) -> None:
-        """Puts a frame into the list and tells the card."""
-        self.queue(frame, vlan=vlan, checksum=checksum, mss=mss, cuts=cuts)
-        self.ring()
 
     def ring(self) -> None:
         """The doorbell: everything that is queued may be sent."""
@@ -272,7 +262,7 @@ class Yukon2Driver(Driver):
         """Puts a frame into the list; the arguments are those of `send`."""
         if vlan is not None and not self._vlan:
             raise ConfigurationError("send(vlan=) needs set_vlan_offload(True)")
-        pieces = self._cut(frame, cuts)
+        pieces = self._cut(frame, cuts, TX_BUFFER)
         changed = self.base >> 32 != self._tx_high
         self._make_room(len(pieces) + changed + bool(checksum or mss) + bool(vlan is not None or mss))
         control = 0
@@ -291,25 +281,9 @@ class Yukon2Driver(Driver):
             last = Control.EOP if number == len(pieces) - 1 else 0
             self._put_tx(element(Opcode.BUFFER if number else first, address, end - begin, control | last))
 
-    def _cut(self, frame: bytes, cuts: Sequence[int]) -> list[tuple[int, int]]:
-        """(begin, end) of each buffer."""
-        limits = sorted({0, len(frame), *cuts, *range(0, len(frame), TX_BUFFER)})
-        if not frame or limits[0] < 0 or limits[-1] > len(frame):
-            raise ConfigurationError(f"{cuts=} of a frame of {len(frame)} bytes; expected offsets inside it")
-        return list(pairwise(limits))
-
-    def _make_room(self, count: int) -> None:
-        if count >= self.tx_count:
-            raise ConfigurationError(f"a frame of {count} list elements does not fit a list of {self.tx_count}")
-
-        def room() -> bool:
-            self._take_status()
-            # One element stays free, for GET_IDX equal to PUT_IDX means an empty list (2.6).
-            return (self._tx_done - self._tx_next - 1) % self.tx_count >= count
-
-        if not room():
-            self.ring()
-            self.wait(room, "free transmit list elements")
+    def _reclaim(self) -> None:
+        """The status list tells how far the card is."""
+        self._take_status()
 
     def _fill(self, part: bytes) -> int:
         """Copies a part of a frame into the buffer of the next list element; returns its guest address."""
@@ -348,7 +322,7 @@ class Yukon2Driver(Driver):
             le["opcode"] = 0
             self._status_next = (self._status_next + 1) % STATUS_COUNT
             if opcode == Opcode.TXINDEXLE:
-                self._tx_done = word & 0xFFF
+                self._tx_free = word & 0xFFF
                 self._seen.add("tx")
                 continue
             if opcode in (Opcode.RXVLAN, Opcode.RXCHKSVLAN):
@@ -505,12 +479,7 @@ def _swap(value: int) -> int:
 
 def _hash(address: bytes) -> int:
     """The bit of a group address: six bits of the Ethernet CRC, highest power first (2.12)."""
-    crc = 0xFFFFFFFF
-    for byte in address:
-        for bit in range(8):
-            carry = crc >> 31 ^ byte >> bit & 1
-            crc = crc << 1 & 0xFFFFFFFF ^ (0x04C11DB7 if carry else 0)
-    return crc & 63
+    return ethernet_crc(address) & 63
 
 
 def _with_header_sum(frame: bytes, packet: Packet) -> bytes:
