@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nicemu.codegen import header
-from nicemu.devices.e1000_tables import IO, MMIO, RULES, TABLES
+from nicemu.devices.e1000_tables import IO, MMIO, RULES
 from nicemu.registers import Register, Reset, State, Window
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,11 +49,6 @@ DIAGNOSTICS = {
     "RDFH": 0x2410, "RDFT": 0x2418, "RDFHS": 0x2420, "RDFTS": 0x2428, "RDFPC": 0x2430, "TDFH": 0x3410, "TDFT": 0x3418,
     "TDFHS": 0x3420, "TDFTS": 0x3428, "TDFPC": 0x3430, "PBM": (0x10000, 0x1FFFC),
 }  # fmt: skip
-
-
-def test_header_is_up_to_date() -> None:
-    written = (ROOT / "csrc" / "e1000_registers.h").read_text()
-    assert written == header("e1000", TABLES, RULES), "run `python -m nicemu.codegen`"
 
 
 def test_tables_need_neither_engine_nor_numpy() -> None:
