@@ -235,6 +235,8 @@ class Nic:
             raise ConfigurationError(f"profile={profile!r}; expected one of {', '.join(PROFILES)}")
         if overflow not in ("", "drop", "hold"):
             raise ConfigurationError(f"overflow={overflow!r}; expected drop or hold")
+        if romfile is not None and self.FUNCTION is None:
+            raise ConfigurationError(f"romfile={str(romfile)!r}; an ISA card has no expansion ROM")
         self.mac = parse_mac(mac)
         self.name = name or self.MODEL
         self.memory = memory if memory is not None else GuestMemory()

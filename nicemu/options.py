@@ -110,7 +110,8 @@ def model_arguments(model: type[Nic], options: Options) -> dict[str, Any]:
 
 
 def _known(model: type[Nic]) -> list[Option]:
-    return [*COMMON, *model.OPTIONS]
+    common = [option for option in COMMON if model.FUNCTION or option.name != "romfile"]  # an ISA board has no ROM BAR
+    return [*common, *model.OPTIONS]
 
 
 def _number(name: str, text: str) -> int:

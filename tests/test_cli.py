@@ -118,6 +118,16 @@ def test_registers(capsys: pytest.CaptureFixture[str]) -> None:
     assert "reset undefined" in output(capsys, "info", "regs", "e1000", "MTA")
 
 
+def test_info_of_an_isa_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has neither ROM nor sockets, and of the family's registers only its own."""
+    text = output(capsys, "info", "rtl8019as")
+    assert "iobase=<int>" in text
+    assert "netdev=<id>" in text
+    assert not any(name in text for name in ("romfile", "socket", "addr", "vectors"))
+    assert " CONFIG1 " in output(capsys, "info", "regs", "rtl8019as")
+    assert "CONFIG" not in output(capsys, "info", "regs", "ne2k_isa")
+
+
 def test_rules(capsys: pytest.CaptureFixture[str]) -> None:
     text = output(capsys, "info", "rules", "e1000")
     assert all(rule.id in text for rule in find_class("e1000").RULES)
@@ -157,6 +167,9 @@ def test_help_lists(capsys: pytest.CaptureFixture[str], arguments: list[str], ex
         (["info", "regs"], 2, "info regs MODEL"),
         (["info", "regs", "e1000", "CTRL", "x"], 2, "info regs MODEL"),
         (["info", "regs", "e1000", "CTRLX"], 2, "no register 'CTRLX'"),
+        (["info", "regs", "ne2k_pci", "CONFIG1"], 2, "no register 'CONFIG1'"),
+        (["serve", "ne2k_isa", "--socket-path", "isa.sock"], 2, "is an ISA card; vfio-user serves PCI cards"),
+        (["serve", "ne2k_isa,romfile=x", "--socket-path", "isa.sock"], 2, "ne2k_isa has no option 'romfile'"),
         (["info", "e1000", "CTRL"], 2, "unexpected 'CTRL'"),
         (["launch"], 2, "launch"),
         ([], 2, "expected a command first: serve, run, info"),

@@ -73,3 +73,8 @@ def test_what_is_no_rom_is_refused(tmp_path: Path, contents: bytes) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nothing\.rom: No such file"):
         nicemu.create("e1000", romfile=tmp_path / "nothing.rom")
+
+
+def test_an_isa_card_has_none(rom: Path) -> None:
+    with pytest.raises(ConfigurationError, match="an ISA card has no expansion ROM"):
+        nicemu.create("ne2k_isa", romfile=rom)

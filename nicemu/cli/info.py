@@ -63,11 +63,11 @@ def _print_registers(model: str, name: str = "") -> None:
     found = find_class(model)
     tables = [*found.TABLES, *([config_table(found.FUNCTION)] if found.FUNCTION else [])]
     if name:
-        _print_register(model, name, [r for t in tables for r in t])
+        _print_register(model, name, [r for t in tables for r in t if r.present])
         return
     for table in tables:
         print(f"{table.name}: {table.doc}, {table.size:#x} bytes")
-        for register in table:
+        for register in (r for r in table if r.present):
             print(f"  {register.offset:#07x}  {_shape(register):<18} {register.doc}")
 
 

@@ -33,7 +33,9 @@ def model_options(name: str) -> str:
     from nicemu.cli.cards import DEVICE_OPTIONS
     from nicemu.devices import find_class
 
-    return f"{name} options:\n{model_help(find_class(name))}\n{options_help(DEVICE_OPTIONS)}"
+    model = find_class(name)
+    device = [option for option in DEVICE_OPTIONS if model.FUNCTION or option.name == "netdev"]  # QEMU takes PCI cards
+    return f"{name} options:\n{model_help(model)}\n{options_help(device)}"
 
 
 def netdevs_list(kind: str = "") -> str:

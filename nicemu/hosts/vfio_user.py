@@ -161,8 +161,8 @@ class Server:
 
     Attribute `listens`: whether another client can come; False for a connected socket.
 
-    The card must have no guest memory of its own: its memory is the client's, and goes with it.  The card keeps its
-    state and its wire when a client goes, for the next one.  Closing the card closes the server.
+    The card must be for PCI and have no guest memory of its own: its memory is the client's, and goes with the client.
+    It keeps its state and its wire for the next one.  Closing the card closes the server.
 
     Raises ConfigurationError for arguments that make no sense, HostError where a path is taken, too long or unusable.
     """
@@ -184,6 +184,8 @@ class Server:
             raise ConfigurationError("a server needs either socket_path= or fd=")
         if not 0 <= spin_us <= 1_000_000 or not 0 < dma_timeout <= 3600:
             raise ConfigurationError(f"{spin_us=}, {dma_timeout=}; expected 0 to 1000000 µs, and up to 3600 s")
+        if nic.FUNCTION is None:
+            raise ConfigurationError(f"{nic.name} is an ISA card; vfio-user serves PCI cards alone")
         if lib.nic_memory_regions(nic.memory.handle):
             raise ConfigurationError("the card has guest memory of its own; a served card's memory is its client's")
         self.nic = nic
