@@ -592,7 +592,7 @@ CHECKS: Sequence[Check] = (
     Check("reset of a used card", check_reset_of_a_used_card),
     Check("frame sizes", check_sizes),
     Check("bursts", check_burst),
-    Check("scattered buffers", check_buffers),
+    Check("scattered buffers", check_buffers, "scatter"),
     Check("jumbo frames", check_jumbo, "jumbo"),
     Check("data sheet times", check_wire_profile),
     Check("address filters", check_filters),

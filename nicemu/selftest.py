@@ -1,4 +1,4 @@
-"""The self-test: `python -m nicemu.selftest [MODEL...]` tries every model on this machine in a few seconds.
+"""The self-test: `python -m nicemu selftest [MODEL...]` tries every model on this machine in a few seconds.
 
 What is checked stands in `nicemu.checks`; this module runs it and shows the results.
 """
@@ -84,7 +84,9 @@ class _Report:
         """One line on all results."""
         passed = sum(r.outcome == "pass" for r in self.results)
         seconds = sum(r.seconds for r in self.results)
-        return f"{passed} passed, {len(self.failed)} failed in {seconds:.1f} s"
+        rest = len(self.results) - passed - len(self.failed)
+        absent = f", {rest} not applicable" if rest else ""
+        return f"{passed} passed, {len(self.failed)} failed{absent} in {seconds:.1f} s"
 
 
 class _Plain(_Report):
@@ -93,7 +95,7 @@ class _Plain(_Report):
     def add(self, result: Result) -> None:
         super().add(result)
         count = f"[{len(self.results)}/{self.total}]"
-        what = f"{count:>8} {result.model:<10} {result.check:<22} {result.outcome:<5}"
+        what = f"{count:>9} {result.model:<11} {result.check:<20} {result.outcome:<5}"
         print(f"{what} {result.seconds:6.2f} s  {result.detail}", flush=True)
 
     def __exit__(self, *_: object) -> None:
@@ -132,7 +134,7 @@ class _Rich(_Report):
 
         super().add(result)
         outcome = (f"{result.outcome:<5}", self.COLOURS[result.outcome])
-        what, seconds = f"{result.model:<10} {result.check:<22} ", (f"{result.seconds:6.2f} s", "dim")
+        what, seconds = f"{result.model:<11} {result.check:<20} ", (f"{result.seconds:6.2f} s", "dim")
         self._progress.console.print(Text.assemble(what, outcome, seconds, "  ", result.detail))
         self._progress.advance(self._task)
 
@@ -157,7 +159,7 @@ def _report(as_json: bool, total: int) -> _Report:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the self-test; returns 0 if every check passed, 1 if one failed, 2 if the command line makes no sense."""
     parser = Parser(
-        prog="python -m nicemu.selftest",
+        prog="python -m nicemu selftest",
         description="Tries every model on this machine: registers, frames, filters, offloads, interrupts, EEPROM, PHY, "
         "snapshot, and the user network.  Exit status 0 if all checks pass.",
     )

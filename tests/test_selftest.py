@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from nicemu import checks, cli, selftest
-from nicemu.devices import models
+from nicemu import checks, cli, drivers, selftest
+from nicemu.devices import create, models
 from nicemu.drivers.e1000 import TDLEN, E1000Driver
 from nicemu.engine import lib
-from nicemu.errors import BackendError
+from nicemu.errors import BackendError, ConfigurationError
+from nicemu.memory import GuestMemory
 
 
 def outcome(name: str, model: str = "e1000") -> selftest.Result:
@@ -29,6 +30,22 @@ def test_all_pass(model: str) -> None:
     assert len({r.check for r in results}) == len(checks.CHECKS)
     assert all(r.detail for r in results)
     assert sum(r.seconds for r in results) < 10
+
+
+def test_a_driver_refuses_what_its_card_cannot_do(model: str) -> None:
+    """What a check leaves out as "n/a" is nothing that a driver takes and then forgets."""
+    wishes: dict[str, dict[str, Any]] = {
+        "scatter": {"cuts": [20]},
+        "vlan": {"vlan": 5},
+        "checksum": {"checksum": True},
+        "tso": {"mss": 500},
+    }
+    with create(model, memory=GuestMemory(checks.MEMORY)) as nic:
+        driver = drivers.attach(nic)
+        driver.start()
+        for feature in wishes.keys() - driver.features:
+            with pytest.raises(ConfigurationError):
+                driver.send(bytes(100), **wishes[feature])
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:

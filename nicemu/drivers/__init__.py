@@ -79,7 +79,8 @@ class Driver(ABC):
 
     features says what the card can do beside plain frames: "checksum" and "tso" (with IPv6: "checksum6", "tso6") on
     sending, "rx-checksum" on receiving (with IPv6: "checksum6"), "vlan" tags inserted and stripped, filters for
-    "multicast" and "vlan-filter", "jumbo" frames, and the parts "eeprom", "phy" and "interrupts".
+    "multicast" and "vlan-filter", "jumbo" frames, "scatter" (frames in several buffers), and the parts "eeprom", "phy"
+    and "interrupts".
     """
 
     features: ClassVar[frozenset[str]] = frozenset()
@@ -125,7 +126,7 @@ class Driver(ABC):
         vlan:     TCI of a tag that the card inserts.
         checksum: the card inserts the IPv4 header checksum and the TCP or UDP checksum, whatever the frame holds.
         mss:      the card cuts the frame into segments of so many bytes of payload ("tso"); implies checksum.
-        cuts:     offsets at which the frame is cut into buffers; empty: one buffer.
+        cuts:     offsets at which the frame is cut into buffers ("scatter"); empty: one buffer.
 
         Raises DriverError if the ring stays full, ConfigurationError for what the card or driver cannot do.
         """

@@ -90,7 +90,7 @@ class E1000Driver(RingDriver):
 
     features: ClassVar[frozenset[str]] = frozenset(
         {"checksum", "checksum6", "tso", "tso6", "rx-checksum", "vlan", "vlan-filter", "multicast", "jumbo"}
-        | {"eeprom", "phy", "interrupts"}
+        | {"scatter", "eeprom", "phy", "interrupts"}
     )
 
     def __init__(

@@ -169,8 +169,8 @@ class NE2000Driver(Driver):
         self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
     ) -> None:
         """Copies the frame, padded to 60 bytes, into one of two buffers while the other may be on its way."""
-        if vlan is not None or checksum or mss:
-            raise ConfigurationError(f"{self.nic.MODEL} inserts neither tags nor checksums and does not segment")
+        if vlan is not None or checksum or mss or cuts:
+            raise ConfigurationError(f"{self.nic.MODEL} sends one buffer as it is: no vlan, checksum, mss or cuts")
         if len(frame) > self.max_frame:
             raise ConfigurationError(f"a frame of {len(frame)} bytes; expected at most {self.max_frame}")
         frame = frame.ljust(SHORTEST, b"\0")

@@ -48,7 +48,7 @@ class PCnetDriver(RingDriver):
     style: BCR20.SWSTYLE.  dword: double word I/O; a card that is in that mode already is left in it.
     """
 
-    features: ClassVar[frozenset[str]] = frozenset({"multicast", "eeprom", "interrupts"})
+    features: ClassVar[frozenset[str]] = frozenset({"multicast", "scatter", "eeprom", "interrupts"})
     link_interrupts: ClassVar[bool] = False
 
     def __init__(

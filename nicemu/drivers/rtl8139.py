@@ -252,11 +252,10 @@ class CModeDriver(RTL8139Driver):
         self, frame: bytes, *, vlan: int | None = None, checksum: bool = False, mss: int = 0, cuts: Sequence[int] = ()
     ) -> None:
         """Copies the frame into the next buffer; the four are used in turn (DS 5.2)."""
-        if vlan is not None or checksum or mss:
-            raise ConfigurationError("C mode has no offloads")
-        if not frame or len(frame) > LONGEST or any(not 0 < cut < len(frame) for cut in cuts):
-            raise ConfigurationError(f"a frame of {len(frame)} bytes with {cuts=}; expected 1 to {LONGEST} bytes")
-
+        if vlan is not None or checksum or mss or cuts:
+            raise ConfigurationError("C mode sends one buffer as it is: no vlan, checksum, mss or cuts")
+        if not 0 < len(frame) <= LONGEST:
+            raise ConfigurationError(f"a frame of {len(frame)} bytes; expected 1 to {LONGEST}")
         self._make_room(1)
         frame = frame.ljust(SHORTEST, b"\0")
         index = self._tx_next % 4
@@ -292,7 +291,7 @@ class CPlusDriver(RTL8139Driver):
     tx_count, rx_count: descriptors of the rings; of more than the 64 that the chip has, 64.
     """
 
-    features = RTL8139Driver.COMMON | {"checksum", "tso", "rx-checksum", "vlan"}
+    features = RTL8139Driver.COMMON | {"checksum", "tso", "rx-checksum", "vlan", "scatter"}
 
     TX_BUFFER, RX_BUFFER = 4096, 1536
 

@@ -70,7 +70,8 @@ class Yukon2Driver(RingDriver):
     """
 
     features: ClassVar[frozenset[str]] = frozenset(
-        {"checksum", "checksum6", "tso", "rx-checksum", "vlan", "multicast", "jumbo"} | {"eeprom", "phy", "interrupts"}
+        {"checksum", "checksum6", "tso", "rx-checksum", "vlan", "multicast", "jumbo", "scatter"}
+        | {"eeprom", "phy", "interrupts"}
     )
 
     def __init__(
