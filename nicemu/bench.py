@@ -327,7 +327,9 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m nicemu bench", description="Measures what a frame costs the cards on this machine.")
     parser.add_argument("models", metavar="MODEL", nargs="*", help="models to measure (default: all)")
     parser.add_argument("--workload", metavar="NAME", action="append", help="only this one; may be given again")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of fresh processes (default: {ROUNDS})")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help=f"how often, each time in fresh processes (default: {ROUNDS})"
+    )
     parser.add_argument("--peer", action="store_true", help="QEMU's own models next to ours (in a checkout only)")
     parser.add_argument("--instructions", action="store_true", help="count instructions per frame, by valgrind")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")

@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from nicemu.devices import models
+
 from .cases import load
 from .generate import generate
 from .minimise import minimise
@@ -20,19 +22,41 @@ from .run import Result, run_all
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
-    parser.add_argument("--seed", type=int, default=0, help="the first seed")
-    parser.add_argument("--count", type=int, default=0, help="how many seeds (default: as many as there is time for)")
-    parser.add_argument("--steps", type=int, default=1000, help="operations in a case")
-    parser.add_argument("--seconds", type=float, default=0.0, help="stop after so long")
-    parser.add_argument("--model", action="append", default=[], help="models (default: all)")
+    about, _, examples = str(__doc__).partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz",
+        description=about,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seed", type=int, default=0, help="the first seed (default: 0)")
+    parser.add_argument("--count", type=int, help="how many seeds (default: 1, or as many as fit into --seconds)")
+    parser.add_argument("--steps", type=int, default=1000, help="operations in a case (default: 1000)")
+    parser.add_argument("--seconds", type=float, help="begin no case after so long")
+    parser.add_argument("--model", action="append", default=[], help="this model; may be given again (default: all)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where cases that fail are written, made small")
     parser.add_argument("--digests", action="store_true", help="print what each case made visible, in this process")
-    parser.add_argument("--replay", type=Path, nargs="+", default=[], help="files to run")
+    parser.add_argument("--replay", type=Path, nargs="+", metavar="FILE", default=[], help="cases to run again")
     arguments = parser.parse_args()
-    if not arguments.count and not arguments.seconds:
+    _check(parser, arguments)
+    if arguments.count is None and arguments.seconds is None:
         arguments.count = 1
     return arguments
+
+
+def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Ends the program, with what was expected, where the command line makes no sense."""
+    for name, least in (("count", 1), ("steps", 1), ("seconds", 0)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            parser.error(f"--{name} {value}; expected {least} or more")
+    known = [info.name for info in models()]
+    for model in arguments.model:
+        if model not in known:
+            parser.error(f"no model {model!r}; expected one of {', '.join(known)}")
+    for path in arguments.replay:
+        if not path.is_file():
+            parser.error(f"no file {path}")
 
 
 def _report(arguments: argparse.Namespace, seed: int, result: Result) -> None:
@@ -55,7 +79,7 @@ def main() -> int:
         return 0
     seeds = (
         itertools.count(arguments.seed)
-        if not arguments.count
+        if arguments.count is None
         else range(arguments.seed, arguments.seed + arguments.count)
     )
     if arguments.digests:
@@ -63,7 +87,7 @@ def main() -> int:
             print(seed, generate(seed, arguments.steps, arguments.model).run(), flush=True)
         return 0
     begin = time.monotonic()
-    until = begin + arguments.seconds if arguments.seconds else float("inf")
+    until = float("inf") if arguments.seconds is None else begin + arguments.seconds
     run = failed = 0
     for seed, result in run_all(
         lambda seed: generate(seed, arguments.steps, arguments.model), seeds, until, leaks=True
