@@ -7,7 +7,7 @@ CARD = Card(
     model="pcnet-fast3",
     module="pcnet32",
     peer=None,
-    ipxe=None,
+    ipxe="pcnet32",
     checks=(
         *first_light(),
         *COMMON,

@@ -15,6 +15,8 @@ disturbances        what a wire does, and drivers that answer it wrongly
 large sends         headers that lie, and packets that change under way
 ports               remote DMA by every width, of all counts from all addresses
 timers          G14 shortest and longest intervals
+patterns            what frames that wake are compared with: any contents, in every power state
+byte order          buffers with swapped bytes, of every length and alignment
 bus             G17 decoding, bus mastering, power and BARs in the midst of traffic
 
 Of each: bounded work, no exception, no write where no descriptor leads, no stale byte on the wire or in memory, and a

@@ -5,7 +5,7 @@ Every set-up begins with `ready`: 64 descriptors in each ring, receive buffers o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from .pcnet_registers import (
     ADD_FCS,
     APAD_XMT,
     ASTRP_RCV,
+    BDP,
     DXMTFCS,
     ENP,
     FCOLL,
@@ -28,6 +29,7 @@ from .pcnet_registers import (
     LTINT,
     OWN,
     PROM,
+    RAP,
     RDP,
     STOP,
     STP,
@@ -389,6 +391,92 @@ def timers() -> Iterator[Attack]:
         )
 
 
+# ------------------------------------------------------------------------------------------------- patterns
+
+PMAT_MODE, WORDS = 0x80, 64
+WAKE_FRAMES: tuple[Operation, ...] = (
+    ("frames", [((STATION + b"\x52\x54\0\0\0\x02\x88\xb5").hex(), n) for n in (14, 15, 59, 60, 61, 1514, 1518)]),
+    ("frames", [(STATION.hex(), n) for n in LENGTHS]),
+    ("frames", [(STATION.hex(), n) for n in (0, 1, 3, 13, 14, 40)], 8),
+)
+
+
+def pattern_word(address: int, content: Sequence[int]) -> list[Operation]:
+    """Five bytes of the pattern match RAM; `address` may have PMAT_MODE."""
+    control, first, second, third, fourth = content
+    return [*bcr(45, address | control << 8), *bcr(46, first | second << 8), *bcr(47, third | fourth << 8)]
+
+
+#: What the RAM may say: where the eight patterns begin, and what every other word is.
+PATTERN_RAMS: Mapping[str, tuple[Sequence[int], Sequence[int]]] = {
+    "patterns that begin behind the RAM": ((0xFF, 64, 65, 127, 255), (0x8F, 0, 0, 0, 0)),
+    "patterns that begin in the last word": ((0xFF, 63, 63, 63, 63), (0x0F, 0x52, 0x54, 0, 0)),
+    "patterns without an end": ((0xFF, 2, 2, 2, 2), (0x00, 0, 0, 0, 0)),
+    "patterns without an end that skip": ((0xFF, 2, 3, 62, 63), (0x70, 0, 0, 0, 0)),
+    "patterns that skip past the frame": ((0xFF, 2, 2, 2, 2), (0xFF, 0, 0, 0, 0)),
+    "patterns that always match": ((0xFF, 2, 2, 2, 2), (0x80, 0, 0, 0, 0)),
+    "patterns in the words that list them": ((0xFF, 0, 1, 0, 1), (0xFF, 1, 0, 1, 0)),
+    "no pattern": ((0, 255, 255, 255, 255), (0x8F, 1, 2, 3, 4)),
+}
+
+
+def patterns() -> Iterator[Attack]:
+    """The pattern match RAM with every sort of contents; frames of any length, in every power state."""
+    asleep: Mapping[str, list[Operation]] = {
+        "D0": [],
+        "D3": [("write", 6, 0x44, 0x8103, 2)],
+        "no receiver": csr(0, STOP),
+        "Magic Packet mode": csr(5, 2),
+        "bus master off": [("write", 6, 4, 3, 2)],
+    }
+    for (name, (head, rest)), (state, steps) in product(PATTERN_RAMS.items(), asleep.items()):
+        words = [head, head, *[rest] * (WORDS - 2)]
+        ram = [step for address, content in enumerate(words) for step in pattern_word(address, content)]
+        yield Attack(
+            f"{name}, {state}",
+            [*ready(), *csr(116, 0x06F0), *ram, *bcr(45, PMAT_MODE), *steps, *WAKE_FRAMES, ("write", 6, 0x44, 0x8000, 2)],
+            OURS,
+        )
+    for address in (0, 63, 64, 127, PMAT_MODE, PMAT_MODE | 127):
+        reads = [step for number in (45, 46, 47) for step in (write(RAP, number), ("read", 0, BDP, 2))]
+        steps = [*pattern_word(address, (0xFF,) * 5), *reads, *bcr(47, 0), *bcr(45, PMAT_MODE), *bcr(46, 1), *reads]
+        yield Attack(f"accesses to word {address:#x}", [*ready(), *steps, *WAKE_FRAMES, ("reset", 1), *reads], OURS)
+
+
+# ------------------------------------------------------------------------------------------------- byte order
+
+BSWP = 4
+
+
+def byte_order() -> Iterator[Attack]:
+    """CSR3.BSWP with buffers of every length at every address modulo 4, at the ends of memory, and changed midway."""
+    places = {"memory": DATA, "the end of memory": RAM_END - 8, "a page": sum(LAYOUT["page"]) - 8, "2**32": 2**32 - 8}
+    lengths = (1, 2, 3, 4, 5, 7, 8, 1023, 1024, 1025, 1518, 4096)
+    for (name, place), offset, mode in product(places.items(), range(4), (PROM, LOOPS, LOOPS | DXMTFCS)):
+        address = place + offset
+        last = (address & ~3, 4100)
+        out = [descriptor(address & 0xFFFFFFFF, n, WHOLE) for n in lengths]
+        into = b"".join(descriptor(address & 0xFFFFFFFF, lengths[n % len(lengths)]) for n in range(COUNT))
+        yield Attack(
+            f"{name}, {offset} bytes on, CSR15 {mode:#x}",
+            [
+                *ready(mode),
+                *csr(3, BSWP),
+                memory(RX_RING, into),
+                *send(out),
+                ("frames", [(STATION.hex(), n) for n in (14, 60, 61, 1514)]),
+                *csr(3, 0),
+                *send(out, len(out)),
+                ("advance", 10**7),
+            ],
+            (*OURS, last, (0, 4100)),
+        )
+    for region in ("lazy", "rom", "fickle", "bar"):
+        base = LAYOUT[region][0] + 1
+        into = memory(RX_RING, descriptor(base, 1600) * COUNT)
+        yield Attack(f"{region}", [*ready(), *csr(3, BSWP), into, *send(plain(61, 2, address=base)), FRAME], OURS)
+
+
 # ------------------------------------------------------------------------------------------------- G17 bus
 
 
@@ -446,5 +534,5 @@ def far_rings() -> Iterator[list[Operation]]:
 
 LISTS = by_name(
     rings, zeros, changes, endless, short_packets, truncated, self_dma, loopback, broken_memory, fickle_memory,
-    timers, bus,
+    timers, patterns, byte_order, bus,
 )  # fmt: skip
