@@ -371,6 +371,43 @@ static void start(nic_device *device)
     pcnet_poll_later(device);
 }
 
+/* ------------------------------------------------------------------ what the chip holds of descriptors */
+
+/*
+ * Buffer address, byte count and status of the current descriptor and, where that one is the chip's, of the next, as the
+ * last poll found them (CSR18 to CSR23, CSR40 to CSR45, CSR64 to CSR67).  They are there to be read while STOP or SPND is
+ * set, so that is when they are filled, from rings that are mapped.
+ */
+static void show_descriptors(nic_device *device, bool transmit)
+{
+    static const uint32_t cells[2][2][2] = {
+        {{PCNET_CSR18, PCNET_CSR40}, {PCNET_CSR22, PCNET_CSR44}},
+        {{PCNET_CSR20, PCNET_CSR42}, {PCNET_CSR64, PCNET_CSR66}},
+    };
+    pcnet_ring ring;
+    pcnet_load_ring(device, &ring, transmit);
+    if (!ring.memory)
+        return;
+    for (uint32_t i = 0, index = ring.index; i < 2; i++, index = pcnet_next(&ring, index)) {
+        pcnet_descriptor descriptor;
+        pcnet_fetch(device, &ring, index, &descriptor);
+        pcnet_set_wide(device, cells[transmit][i][0], descriptor.address);
+        device->cells[cells[transmit][i][1]] = descriptor.status & PCNET_COUNT;
+        device->cells[cells[transmit][i][1] + 1] = descriptor.status >> 16;
+        if (!(descriptor.status & (uint32_t)PCNET_OWN))
+            return;
+    }
+}
+
+static void show_both_rings(nic_device *device)
+{
+    uint32_t csr0 = pcnet_reg(device, PCNET_CSR0);
+    if (csr0 & PCNET_CSR0_RXON)
+        show_descriptors(device, false);
+    if (csr0 & PCNET_CSR0_TXON)
+        show_descriptors(device, true);
+}
+
 /* ------------------------------------------------------------------ stop, suspend and errors */
 
 static void stop(nic_device *device)
@@ -416,6 +453,7 @@ void pcnet_suspend_if_owed(nic_device *device)
         return;
     card->suspending = false;
     device->cells[PCNET_CSR5] |= PCNET_CSR5_SPND;
+    show_both_rings(device);
 }
 
 /* ------------------------------------------------------------------ ports (I/O Resources) */
@@ -462,6 +500,8 @@ static void write_port(nic_device *device, const nic_row *row NIC_UNUSED, const 
 static uint32_t read_reset(nic_device *device, const nic_row *row NIC_UNUSED, const nic_access *access)
 {
     check_port(device, access);
+    if (!pcnet_suspended(device))
+        show_both_rings(device);
     nic_reset(device, NIC_RESET_SOFT);
     return 0;
 }
@@ -479,6 +519,8 @@ static void write_csr0(nic_device *device, const nic_row *row NIC_UNUSED, const 
     pcnet *card = pcnet_of(device);
     uint32_t value = access->value, old = access->old;
     if (value & PCNET_CSR0_STOP) {
+        if (!pcnet_suspended(device))
+            show_both_rings(device);
         stop(device);
         return;
     }
@@ -518,6 +560,8 @@ static void write_csr5(nic_device *device, const nic_row *row NIC_UNUSED, const 
         device->cells[PCNET_CSR5] &= ~PCNET_CSR5_SPND;
     else
         card->suspending = false;
+    if (!was && pcnet_suspended(device))
+        show_both_rings(device);
     bool magic = access->old & ~pcnet_reg(device, PCNET_CSR5) & PCNET_CSR5_MPMODE;
     if ((was && !wanted) || magic) {
         nic_want_work(device, NIC_WORK_TRANSMIT);
@@ -703,6 +747,8 @@ static const nic_state_field state[] = {
     NIC_STATE(pcnet, suspending),
     NIC_STATE(pcnet, dropping),
     NIC_STATE(pcnet, under_way),
+    NIC_STATE(pcnet, glanced),
+    NIC_STATE(pcnet, glance),
     NIC_STATE(pcnet, runts),
     NIC_STATE(pcnet, collisions),
     NIC_STATE_ARRAY(pcnet, patterns),

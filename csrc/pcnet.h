@@ -122,6 +122,8 @@ typedef struct pcnet {
     bool suspending;      /* CSR5.SPND was set and the frame under way is not over */
     bool dropping;        /* descriptors up to ENP belong to a frame that cannot be sent */
     bool under_way;       /* with `wire`: a frame is being sent */
+    uint32_t glanced;     /* descriptors of it that were the chip's when that began, */
+    uint32_t glance;      /* and what they and their buffers said, as a CRC */
     bool link, full_duplex, phy_loopback;
     uint32_t megabits;
     uint8_t runts, collisions; /* since the last frame that was stored: RPC and RCC */

@@ -227,13 +227,24 @@ static bool give_back(nic_device *device, const pcnet_ring *ring, const pcnet_se
     return true;
 }
 
+static uint32_t last_of(const pcnet_ring *ring, const pcnet_sent *sent)
+{
+    return (sent->first + sent->count - 1) % ring->count;
+}
+
+/* TMD1 of its last descriptor. */
+static uint32_t final_status(const pcnet_sent *sent)
+{
+    return sent->status | (sent->misc & (uint32_t)TMD2_ERRORS ? PCNET_ERR : 0);
+}
+
 /* TMD1, TMD2 and causes of a frame that is over; an underflow switches the transmitter off (CSR3.DXSUFLO). */
 static void report(nic_device *device, const pcnet_ring *ring, const pcnet_sent *sent, const uint32_t *given)
 {
-    uint32_t errors = sent->misc & (uint32_t)TMD2_ERRORS, last = (sent->first + sent->count - 1) % ring->count;
+    uint32_t errors = sent->misc & (uint32_t)TMD2_ERRORS;
     if (!give_back(device, ring, sent, given))
         return;
-    pcnet_write_back(device, ring, last, sent->status | (errors ? PCNET_ERR : 0), sent->misc, true);
+    pcnet_write_back(device, ring, last_of(ring, sent), final_status(sent), sent->misc, true);
     if (device->resets != pcnet_of(device)->batch.resets)
         return;
     if (sent->length > PCNET_MAX)
@@ -250,6 +261,19 @@ static void report(nic_device *device, const pcnet_ring *ring, const pcnet_sent 
 static bool was_reset(nic_device *device)
 {
     return device->resets != pcnet_of(device)->batch.resets || !(pcnet_reg(device, PCNET_CSR0) & PCNET_CSR0_TXON);
+}
+
+/* CSR60 to CSR63: the descriptor that was given back last. */
+static void show_previous(nic_device *device, const pcnet_ring *ring, uint32_t index, uint32_t status)
+{
+    pcnet_set_wide(device, PCNET_CSR60, ring->base + index * pcnet_size(ring));
+    device->cells[PCNET_CSR62] = status & PCNET_COUNT;
+    device->cells[PCNET_CSR63] = status >> 16;
+}
+
+static void show_sent(nic_device *device, const pcnet_ring *ring, const pcnet_sent *sent)
+{
+    show_previous(device, ring, last_of(ring, sent), final_status(sent));
 }
 
 /* Sends what is in the batch and gives its descriptors back; false: the wire is busy, or the card is not as it was. */
@@ -275,6 +299,8 @@ static bool flush(nic_device *device, pcnet_ring *ring)
             return false;
         ring->index = (batch->sent[i].first + batch->sent[i].count) % ring->count;
     }
+    if (taken)
+        show_sent(device, ring, &batch->sent[taken - 1]);
     return taken == count;
 }
 
@@ -285,6 +311,7 @@ static bool fail(nic_device *device, pcnet_ring *ring, const pcnet_sent *sent, c
     report(device, ring, sent, given);
     if (device->resets != pcnet_of(device)->batch.resets)
         return false;
+    show_sent(device, ring, sent);
     ring->index = (sent->first + sent->count) % ring->count;
     return !was_reset(device);
 }
@@ -295,6 +322,7 @@ static bool skip(nic_device *device, pcnet_ring *ring, uint32_t status)
     pcnet_write_back(device, ring, ring->index, status & ~(uint32_t)PCNET_OWN, 0, false);
     if (was_reset(device))
         return false;
+    show_previous(device, ring, ring->index, status & ~(uint32_t)PCNET_OWN);
     ring->index = pcnet_next(ring, ring->index);
     return true;
 }
@@ -406,6 +434,27 @@ static uint64_t wire_time(nic_device *device, uint32_t bytes)
     return 8 * bit * (PREAMBLE + (bytes < PCNET_MIN ? PCNET_MIN : bytes) + PCNET_FCS + GAP);
 }
 
+/* What `count` descriptors and their buffers say, as far as these are mapped. */
+static uint32_t digest(const gathering *g, const uint32_t *addresses, uint32_t count)
+{
+    uint32_t crc = nic_crc32(0, (const uint8_t *)addresses, count * sizeof(*addresses));
+    crc = nic_crc32(crc, (const uint8_t *)g->given, count * sizeof(*g->given));
+    for (uint32_t i = 0; i < count; i++)
+        if (g->iov[i].iov_base)
+            crc = nic_crc32(crc, g->iov[i].iov_base, g->iov[i].iov_len);
+    return crc;
+}
+
+/* The chip read the descriptors of the frame under way when it began; no driver changes them or the data before its end. */
+static bool was_let_be(nic_device *device, const pcnet_ring *ring)
+{
+    const pcnet *card = pcnet_of(device);
+    uint32_t addresses[PCNET_PIECES];
+    gathering g = {.iov = pcnet_of(device)->batch.pool, .given = pcnet_of(device)->batch.given};
+    return gather(device, ring, ring->index, ring->count, &g, addresses) == ABORTED ||
+           (g.pieces >= card->glanced && digest(&g, addresses, card->glanced) == card->glance);
+}
+
 /* With the `wire` profile a frame takes its time: the next one, if there is one, is under way from now. */
 static void take_time(nic_device *device, const pcnet_ring *ring)
 {
@@ -416,6 +465,8 @@ static void take_time(nic_device *device, const pcnet_ring *ring)
         !(pcnet_reg(device, PCNET_CSR0) & PCNET_CSR0_TXON))
         return;
     card->under_way = true;
+    card->glanced = g.pieces;
+    card->glance = digest(&g, addresses, g.pieces);
     device->cells[PCNET_CSR4] |= PCNET_CSR4_TXSTRT;
     nic_timer_set(device, PCNET_TIMER_TRANSMIT,
                   nic_now(device) + pcnet_bus_time(device, g.sent.length) + wire_time(device, g.sent.length));
@@ -456,6 +507,10 @@ void pcnet_transmit(nic_device *device, bool sent)
     bool round = budget == ring.count;
     if (!timed || card->under_way || card->dropping) {
         bool going = true;
+        if (card->under_way && !was_let_be(device, &ring))
+            nic_find(device, PCNET_FIND_TX_CHANGED, ring.index, 0);
+        if (was_reset(device))
+            return;
         card->under_way = false;
         while (going && budget && steps--)
             going = card->dropping ? drop_rest(device, &ring, &budget) : step(device, &ring, &budget);

@@ -198,6 +198,54 @@ def test_start_reloads_ring_pointers(rig: Rig) -> None:
     assert rig.status(RX_RING, 1) & Rx.OWN
 
 
+def held(rig: Rig, address: int, count: int) -> tuple[int, int, int]:
+    """Buffer or descriptor address, byte count and status, as three CSRs and the one behind the first show them."""
+    return rig.csr(address) | rig.csr(address + 1) << 16, rig.csr(count), rig.csr(count + 1)
+
+
+@pytest.mark.parametrize("style", LAYOUTS)
+@pytest.mark.parametrize("how", ["SPND", "STOP", "S_RESET"])
+def test_what_the_chip_holds_of_descriptors(style: int, how: str) -> None:
+    """Current, next and previous descriptors, to be read once the chip stands (CSR18 to CSR23, 40 to 45, 60 to 67)."""
+    rig = Rig(style=style)
+    rig.start()
+    rig.arrive(frame())
+    rig.put_rx(2, 700)
+    rig.send(frame(100, PEER))
+    rig.csr(4, 0x1115)  # TXDPOLL: the next frames are seen, not sent
+    rig.put_tx(1, frame(200, PEER))
+    rig.put_tx(2, frame(300, PEER), Tx.OWN | Tx.STP)
+    rig.clock.advance(10**7)
+    before = [held(rig, *place) for place in ((18, 40), (22, 44), (20, 42), (64, 66), (60, 62))]
+    if how == "S_RESET":
+        rig.bar.read(0x14, 2)
+    else:
+        rig.csr(*((5, 1) if how == "SPND" else (0, STOP)))
+    assert held(rig, 18, 40) == (RX_BUFFERS + 2048, -1600 & 0xFFF, Rx.OWN)
+    assert held(rig, 22, 44) == (RX_BUFFERS + 4096, -700 & 0xFFF, Rx.OWN)
+    assert held(rig, 20, 42) == (TX_BUFFERS + 4096, -200 & 0xFFF, Tx.OWN | Tx.STP | Tx.ENP)
+    assert held(rig, 64, 66) == (TX_BUFFERS + 8192, -300 & 0xFFF, Tx.OWN | Tx.STP)
+    assert held(rig, 60, 62) == (TX_RING, -100 & 0xFFF, Tx.STP | Tx.ENP)
+    assert held(rig, 60, 62) == before[-1]
+    assert len(rig.wire.sent) == 1
+    assert rig.nic.finding_counts == {}
+    rig.nic.close()
+
+
+def test_a_descriptor_behind_one_of_the_hosts_is_not_looked_at(rig: Rig) -> None:
+    """What software wrote while the chip stood stays, where the chip reads nothing anew."""
+    for number in (22, 44, 45, 64, 66, 67):
+        rig.csr(number, number)
+    rig.put_rx(0, flags=0)
+    rig.start()
+    rig.csr(5, 1)
+    assert held(rig, 18, 40) == (RX_BUFFERS, -1600 & 0xFFF, 0)
+    assert [rig.csr(number) for number in (22, 44, 45, 64, 66, 67)] == [22, 44, 45, 64, 66, 67]
+    rig.csr(40, 5)
+    rig.csr(0, STOP)  # it stands already
+    assert rig.csr(40) == 5
+
+
 # ------------------------------------------------------------------ receive
 
 

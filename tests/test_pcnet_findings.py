@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from pcnet_rig import BLOCK, IDON, INIT, MAC, PEER, RX_RING, STOP, STRT, TDMD, TX_RING, Rig, frame
+from pcnet_rig import BLOCK, IDON, INIT, MAC, PEER, RX_RING, STOP, STRT, TDMD, TX_BUFFERS, TX_RING, Rig, frame
 
 from nicemu.devices.pcnet_descriptors import Rx, Tx
 from nicemu.devices.pcnet_tables import RULES
@@ -164,6 +164,25 @@ def _runt(keep: bool) -> Rig:
     return rig
 
 
+def _changed(place: int, value: bytes) -> Callable[[bool], Rig]:
+    """The driver of a chip whose frames take time touches the frame: before it has left, or behind it."""
+
+    def case(keep: bool) -> Rig:
+        rig = Rig(profile="wire")
+        rig.start(start=False)
+        rig.clock.advance(10**6)
+        rig.csr(0, IDON | STRT)
+        rig.send(frame(1514, PEER))
+        if keep:
+            rig.clock.advance(2 * 10**6)
+            assert rig.wire.sent == [frame(1514, PEER)]
+        rig.memory.write(place, value)
+        rig.clock.advance(2 * 10**6)
+        return rig
+
+    return case
+
+
 def _ones(ring: int) -> Callable[[bool], Rig]:
     def case(keep: bool) -> Rig:
         rig = running()
@@ -238,6 +257,9 @@ CASES: list[tuple[str, Callable[[bool], Rig]]] = [
     ("ring.length-sign", _length_sign),
     ("tx.no-start", _send(60, Tx.OWN | Tx.ENP)),
     ("tx.chain-broken", _chain_broken),
+    ("tx.changed", _changed(TX_BUFFERS + 1513, b"\x55")),
+    ("tx.changed", _changed(TX_RING, b"\0\0\x02\0")),
+    ("tx.changed", _changed(TX_RING + 7, b"\0")),
     ("tx.count-ones", _ones(TX_RING)),
     ("tx.count-ones", _ones(RX_RING)),
     ("tx.runt", _runt),

@@ -99,7 +99,7 @@ def _number(
     return _csr(number, doc, fields, gates=gates, cell=cell)
 
 
-def _pair(number: int, name: str, doc: str, *, state: State = State.STORED) -> list[Register]:
+def _pair(number: int, name: str, doc: str, *, state: State = State.MODELLED) -> list[Register]:
     """A 32-bit number in two CSRs, the lower half first."""
     return [
         _number(number, f"{name}L", f"{doc}, lower half", state=state),
@@ -110,8 +110,8 @@ def _pair(number: int, name: str, doc: str, *, state: State = State.STORED) -> l
 def _counts(number: int, name: str, doc: str) -> list[Register]:
     """Byte count and status of a descriptor that the chip holds."""
     return [
-        _number(number, f"{name}BC", f"{doc}: byte count, two's complement", width=12, state=State.STORED),
-        _number(number + 1, f"{name}ST", f"{doc}: bits 31-16 of its RMD1 or TMD1", state=State.STORED),
+        _number(number, f"{name}BC", f"{doc}: byte count, two's complement", width=12),
+        _number(number + 1, f"{name}ST", f"{doc}: bits 31-16 of its RMD1 or TMD1"),
     ]
 
 
@@ -244,9 +244,9 @@ CSR = Table("csr", 0x200, [
     _number(16, "IADRL_ALIAS", "CSR1", cell="CSR1"), _number(17, "IADRU_ALIAS", "CSR2", cell="CSR2"),
     *_pair(18, "CRBA", "Current receive buffer address"), *_pair(20, "CXBA", "Current transmit buffer address"),
     *_pair(22, "NRBA", "Next receive buffer address"),
-    *_pair(24, "BADR", "Base of the receive ring", state=State.MODELLED),
+    *_pair(24, "BADR", "Base of the receive ring"),
     *_pair(26, "NRDA", "Next receive descriptor address"), *_pair(28, "CRDA", "Current receive descriptor address"),
-    *_pair(30, "BADX", "Base of the transmit ring", state=State.MODELLED),
+    *_pair(30, "BADX", "Base of the transmit ring"),
     *_pair(32, "NXDA", "Next transmit descriptor address"), *_pair(34, "CXDA", "Current transmit descriptor address"),
     *_pair(36, "NNRD", "Next next receive descriptor address"),
     *_pair(38, "NNXD", "Next next transmit descriptor address"),
@@ -268,7 +268,7 @@ CSR = Table("csr", 0x200, [
         Field("RCVFW", 12, 2, "rw", 1, "Receive FIFO watermark", State.STORED), Reserved(14, 2),
     ], gates=STOPPED),
     _number(82, "DMABAT", "Bus activity timer", reset=0, state=State.STORED, keeps=frozenset()),
-    *_pair(84, "DMABA", "Address of the last DMA access"),
+    *_pair(84, "DMABA", "Address of the last DMA access", state=State.STORED),
     _number(86, "DMABC", "Byte count of the DMA access, two's complement", width=12, state=State.STORED),
     _number(88, "PARTIDL", "Chip identity, lower half", reset=0x1003, access="ro", gates=(), keeps=frozenset()),
     _number(89, "PARTIDU", "Chip identity, upper half", reset=0x0262, access="ro", gates=(), keeps=frozenset()),
@@ -492,6 +492,8 @@ RULES: tuple[Rule, ...] = (
           "descriptor"),
     _rule("tx.chain-broken", "error", "Transmit Descriptor Management",
           "The descriptors of a frame are given to the chip from the last to the first", "descriptor"),
+    _rule("tx.changed", "error", "TMD1",
+          "A frame's descriptors and data stay as they are while the chip owns them", "descriptor"),
     _rule("tx.count-ones", "warning", "TMD1", "Bits 15-12 of TMD1 and RMD1 are ones", "word", "descriptor"),
     _rule("tx.runt", "warning", "Automatic Pad Generation",
           "Frames have 60 bytes, or APAD_XMT pads them", "bytes", "descriptor"),

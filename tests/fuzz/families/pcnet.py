@@ -24,8 +24,10 @@ class PCnet(Family):
     descriptor_bytes = 16
     most_descriptors = 4 * 65536
     driver_options: dict[str, Any] = {"tx_count": 8, "rx_count": 8}  # noqa: RUF012
-    #: Where the chip stands in its rings is unaffected by every reset (CSR26 to CSR39, CSR72, CSR74).
-    kept_by_soft_reset = frozenset({f"csr.CSR{n}" for n in (*range(26, 30), *range(32, 40), 72, 74)})
+    #: Where the chip stands in its rings, and what it holds of them, is unaffected by every reset.
+    kept_by_soft_reset = frozenset(
+        {f"csr.CSR{n}" for n in (*range(18, 24), *range(26, 30), *range(32, 46), *range(60, 68), 72, 74)}
+    )
     footprint = 64 + 8 * (16 + 2048) + 8 * (16 + 1536)
 
     def invented(self, choice: int, address: int) -> bytes:

@@ -434,7 +434,15 @@ def patterns() -> Iterator[Attack]:
         ram = [step for address, content in enumerate(words) for step in pattern_word(address, content)]
         yield Attack(
             f"{name}, {state}",
-            [*ready(), *csr(116, 0x06F0), *ram, *bcr(45, PMAT_MODE), *steps, *WAKE_FRAMES, ("write", 6, 0x44, 0x8000, 2)],
+            [
+                *ready(),
+                *csr(116, 0x06F0),
+                *ram,
+                *bcr(45, PMAT_MODE),
+                *steps,
+                *WAKE_FRAMES,
+                ("write", 6, 0x44, 0x8000, 2),
+            ],
             OURS,
         )
     for address in (0, 63, 64, 127, PMAT_MODE, PMAT_MODE | 127):
