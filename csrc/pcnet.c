@@ -81,6 +81,7 @@ void pcnet_load_ring(nic_device *device, pcnet_ring *ring, bool transmit)
     ring->index = counter ? (counter - length) & 0xffff : ring->count - 1;
     if (ring->index >= ring->count)
         ring->index = ring->count - 1;
+    ring->transmit = transmit;
     ring->style = pcnet_reg(device, PCNET_BCR20) & PCNET_BCR20_SWSTYLE;
     ring->high = ring->style ? 0 : (pcnet_reg(device, PCNET_CSR2) & 0xff00) << 16;
     ring->memory = pcnet_dma_map(device, ring->base, (uint64_t)ring->count * pcnet_size(ring), true);
@@ -133,7 +134,7 @@ void pcnet_write_back(nic_device *device, const pcnet_ring *ring, uint32_t index
     uint32_t misc_at = ring->style == 0 ? 6 : ring->style == 3 ? 0 : 8, misc_size = ring->style ? 4 : 2;
     uint32_t status_at = ring->style ? 6 : 3, status_size = ring->style ? 2 : 1;
     if (!ring->style) /* TMD3 is the upper half of TMD2, RMD3 the lower half of RMD2 */
-        misc = misc >> 16 & 0xfc00 ? misc >> 16 : misc & 0xffff;
+        misc = ring->transmit ? misc >> 16 : misc & 0xffff;
     status = ring->style ? status >> 16 : status >> 24;
     if (NIC_UNLIKELY(!ring->memory)) {
         if ((with_misc && !pcnet_dma_write(device, ring->base + at + misc_at, &misc, misc_size)) ||

@@ -60,6 +60,7 @@ typedef struct pcnet_ring {
     uint32_t index;  /* of the current one */
     uint32_t style;  /* BCR20.SWSTYLE */
     uint32_t high;   /* bits 31-24 of addresses, with 16-bit structures */
+    bool transmit;
     uint8_t *memory; /* all of it, or NULL where it is not mapped in one piece */
 } pcnet_ring;
 

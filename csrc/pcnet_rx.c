@@ -216,12 +216,15 @@ static bool find_start(walk *w, pcnet_descriptor *descriptor)
     return false;
 }
 
+/* RMD2 has RPC and RCC with 32-bit structures of the Am79C970A; in later parts RFRTAG, which is 0, took their place. */
 static void give_back(walk *w, uint32_t status, uint32_t count)
 {
     pcnet *card = pcnet_of(w->device);
     uint32_t misc = 0;
     if (status & PCNET_ENP) {
-        misc = (count & PCNET_COUNT) | (uint32_t)card->runts << RPC_SHIFT | (uint32_t)card->collisions << RCC_SHIFT;
+        misc = count & PCNET_COUNT;
+        if (w->ring.style && !pcnet_has_mii(w->device))
+            misc |= (uint32_t)card->runts << RPC_SHIFT | (uint32_t)card->collisions << RCC_SHIFT;
         card->runts = card->collisions = 0;
     }
     pcnet_write_back(w->device, &w->ring, w->ring.index, status, misc, status & PCNET_ENP);

@@ -164,11 +164,16 @@ static bool has_carrier(nic_device *device)
            (!pcnet_has_mii(device) && pcnet_reg(device, PCNET_CSR15) & PCNET_CSR15_DLNKTST);
 }
 
-/* TDR is where the collision was seen, in bits of 10 Mb/s: in the first slot time, or after it (CSR94). */
+/*
+ * TDR is where the collision was seen, in bits of 10 Mb/s: in the first slot time, or after it (CSR94).  The Am79C970A
+ * tells of it in TMD2 too, with RTRY.
+ */
 static void collide(nic_device *device, pcnet_sent *sent, uint32_t retries, uint32_t error)
 {
-    enum { EARLY = 100, LATE = 600 };
+    enum { EARLY = 100, LATE = 600, TDR_SHIFT = 16 };
     sent->misc |= error | retries;
+    if (error == TMD2_RTRY && !pcnet_has_mii(device))
+        sent->misc |= EARLY << TDR_SHIFT;
     if (retries == 1)
         sent->status |= TMD1_ONE;
     else if (retries > 1)
@@ -434,7 +439,7 @@ static uint64_t wire_time(nic_device *device, uint32_t bytes)
     return 8 * bit * (PREAMBLE + (bytes < PCNET_MIN ? PCNET_MIN : bytes) + PCNET_FCS + GAP);
 }
 
-/* What `count` descriptors and their buffers say, as far as these are mapped. */
+/* What `count` descriptors and their buffers say, where these are mapped. */
 static uint32_t digest(const gathering *g, const uint32_t *addresses, uint32_t count)
 {
     uint32_t crc = nic_crc32(0, (const uint8_t *)addresses, count * sizeof(*addresses));
@@ -445,14 +450,17 @@ static uint32_t digest(const gathering *g, const uint32_t *addresses, uint32_t c
     return crc;
 }
 
-/* The chip read the descriptors of the frame under way when it began; no driver changes them or the data before its end. */
+/*
+ * The chip read the descriptors of the frame under way when it began, and no driver changes them or the data before its
+ * end.  Rings that are not mapped are left out: another look would cost what the frame itself does.
+ */
 static bool was_let_be(nic_device *device, const pcnet_ring *ring)
 {
     const pcnet *card = pcnet_of(device);
     uint32_t addresses[PCNET_PIECES];
     gathering g = {.iov = pcnet_of(device)->batch.pool, .given = pcnet_of(device)->batch.given};
-    return gather(device, ring, ring->index, ring->count, &g, addresses) == ABORTED ||
-           (g.pieces >= card->glanced && digest(&g, addresses, card->glanced) == card->glance);
+    gather(device, ring, ring->index, ring->count, &g, addresses);
+    return g.pieces >= card->glanced && digest(&g, addresses, card->glanced) == card->glance;
 }
 
 /* With the `wire` profile a frame takes its time: the next one, if there is one, is under way from now. */
@@ -466,7 +474,7 @@ static void take_time(nic_device *device, const pcnet_ring *ring)
         return;
     card->under_way = true;
     card->glanced = g.pieces;
-    card->glance = digest(&g, addresses, g.pieces);
+    card->glance = ring->memory ? digest(&g, addresses, g.pieces) : 0;
     device->cells[PCNET_CSR4] |= PCNET_CSR4_TXSTRT;
     nic_timer_set(device, PCNET_TIMER_TRANSMIT,
                   nic_now(device) + pcnet_bus_time(device, g.sent.length) + wire_time(device, g.sent.length));
@@ -507,10 +515,8 @@ void pcnet_transmit(nic_device *device, bool sent)
     bool round = budget == ring.count;
     if (!timed || card->under_way || card->dropping) {
         bool going = true;
-        if (card->under_way && !was_let_be(device, &ring))
+        if (card->under_way && ring.memory && !was_let_be(device, &ring))
             nic_find(device, PCNET_FIND_TX_CHANGED, ring.index, 0);
-        if (was_reset(device))
-            return;
         card->under_way = false;
         while (going && budget && steps--)
             going = card->dropping ? drop_rest(device, &ring, &budget) : step(device, &ring, &budget);

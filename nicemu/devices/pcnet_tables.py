@@ -193,7 +193,7 @@ CSR7 = _csr(7, "Extended control and interrupt 2", [
     _enable("STINTE", 10), _event("STINT", 11, "The software timer of BCR31 ran down"),
     Field("RXDPOLL", 12, doc="Do not poll the receive ring"),
     Field("RDMD", 13, 1, "sc", 0, "Look at the receive ring now"),
-    Field("RXFRTG", 14, 1, "rw", 0, "Receive frame tags", State.UNMODELLED),
+    Field("RXFRTG", 14, 1, "rw", 0, "Tags of external address detection logic go to RMD2; there is none", State.STORED),
     Field("FASTSPNDE", 15, 1, "rw", 0, "Suspend without waiting for the FIFOs", State.STORED),
 ], interrupt=True)
 
