@@ -223,9 +223,11 @@ static void give_back(walk *w, uint32_t status, uint32_t count)
     uint32_t misc = 0;
     if (status & PCNET_ENP) {
         misc = count & PCNET_COUNT;
-        if (w->ring.style && !pcnet_has_mii(w->device))
-            misc |= (uint32_t)card->runts << RPC_SHIFT | (uint32_t)card->collisions << RCC_SHIFT;
-        card->runts = card->collisions = 0;
+        if (NIC_UNLIKELY(card->runts || card->collisions)) {
+            if (w->ring.style && !pcnet_has_mii(w->device))
+                misc |= (uint32_t)card->runts << RPC_SHIFT | (uint32_t)card->collisions << RCC_SHIFT;
+            card->runts = card->collisions = 0;
+        }
     }
     pcnet_write_back(w->device, &w->ring, w->ring.index, status, misc, status & PCNET_ENP);
     w->ring.index = pcnet_next(&w->ring, w->ring.index);
