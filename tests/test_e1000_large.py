@@ -1,93 +1,41 @@
 """82540EM: what is left to a wire that segments and sums shows nowhere else: frames, statistics, write-backs, causes.
 
-The same packets go through two cards: one on a wire that takes frames only, one on a tap's engine part over a socket
-pair.  What comes out of the second is completed by csrc/gso.c, which test_gso.py judges by dpkt.
+The same packets go through two cards (large_rig.py).  What comes out of that on a tap's engine part is completed by
+csrc/gso.c, which test_gso.py judges by dpkt.
 """
 
 from __future__ import annotations
 
 import select
-import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from backend_station import Wire
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from large_rig import Side, both, complete, side, two_sides
 from packets import ACK, CWR, FIN, PSH, packet
 from test_backend_tap import StandIn
-from test_gso import segmented
 
-import nicemu
-from nicemu.backends import Backend, Pcap, Tee
+from nicemu.backends import Pcap, Tee
 from nicemu.devices.e1000_tables import MMIO
-from nicemu.drivers import Driver, attach
-from nicemu.engine import lib
 
 STATISTICS = ("PTC64", "PTC127", "PTC255", "PTC511", "PTC1023", "PTC1522", "TPT", "GPTC", "TOTL", "TOTH", "GOTCL")
 STATISTICS += ("GOTCH", "MPTC", "BPTC", "TSCTC", "TSCTFC", "TDH", "ICR", "DC")
-KINDS = {1: "TCP4", 4: "TCP6"}
 
 
-@dataclass
-class Side:
-    """A card with its driver, and what came out of it."""
-
-    nic: nicemu.Nic
-    driver: Driver
-    wire: Wire | StandIn
-
-    def outcome(self) -> tuple[list[int], bytes]:
-        """Statistics and causes, and the status bytes of the ring."""
-        registers = [self.nic.bars[0].read(MMIO[name].offset) for name in STATISTICS]
-        return registers, bytes(self.driver.tx["sta"])
-
-
-def side(wire: Wire | StandIn, wrapped: Backend | None = None) -> Side:
-    memory, clock = nicemu.GuestMemory(8 << 20), nicemu.Clock.virtual()
-    nic = nicemu.create("e1000", memory=memory, backend=wrapped or wire, clock=clock)
-    driver = attach(nic)
-    driver.start()
-    driver.wait(driver.link_up, "link")
-    return Side(nic, driver, wire)
+def outcome(side: Side) -> tuple[list[int], bytes]:
+    """Statistics and causes, and the status bytes of the ring."""
+    registers = [side.nic.bars[0].read(MMIO[name].offset) for name in STATISTICS]
+    return registers, bytes(side.driver.tx["sta"])
 
 
 @pytest.fixture(scope="module")
 def sides() -> Iterator[tuple[Side, Side]]:
-    with StandIn(10) as tap, Wire() as wire:
-        pair = side(wire), side(tap)
+    with two_sides("e1000", outcome) as pair:
         yield pair
-        for one in pair:
-            one.nic.close()
-
-
-def complete(message: bytes) -> list[bytes]:
-    """The frames that a message with a virtio-net header stands for."""
-    flags, kind, _, size, start, offset = struct.unpack_from("=BBHHHH", message)
-    frame = message[10:]
-    if not flags:
-        return [frame]
-    if not kind:
-        return segmented(frame, lib.NIC_OFFLOAD_CHECKSUM, checksum_start=start, checksum_offset=offset)
-    return segmented(frame, getattr(lib, f"NIC_OFFLOAD_{KINDS[kind]}"), segment_size=size)
-
-
-def both(sides: tuple[Side, Side], frame: bytes, **how: object) -> list[bytes]:
-    """Sends it through both cards and compares everything; returns the messages of the wire that takes offloads."""
-    plain, able = sides
-    for one in sides:
-        one.driver.send(frame, **how)
-    messages = able.wire.heard()
-    for _ in range(len(frame) // 1000 + 1):  # a socket holds only so many at a time
-        able.nic.poll()
-        messages += able.wire.heard()
-    frames, plain.wire.received[:] = list(plain.wire.received), []
-    assert [f for m in messages for f in complete(m)] == frames
-    assert able.outcome() == plain.outcome()
-    return messages
 
 
 @given(
@@ -143,7 +91,7 @@ def test_a_dump_and_a_tee_pass_it_on_and_get_frames(sides: tuple[Side, Side], tm
     plain.wire.received.clear()
     copies = Wire()
     with Tee(Pcap(StandIn(10), tmp_path / "dump"), copies) as wrapped:
-        able = side(wrapped.lower.lower, wrapped)
+        able = side("e1000", outcome, wrapped.lower.lower, wrapped)
         packets = [(bytes(packet(version, 6, bytes(20000))), {"mss": 1448}) for version in (4, 6)]
         packets += [(bytes(packet(4, 17, b"sum")), {"checksum": True}), (bytes(packet(4, 6, b"as it is")), {})]
         messages = []
@@ -166,7 +114,7 @@ def test_a_dump_and_a_tee_pass_it_on_and_get_frames(sides: tuple[Side, Side], tm
 
 def test_a_large_packet_that_the_kernel_cannot_take_yet_goes_first_and_once() -> None:
     with StandIn(10) as tap:
-        one = side(tap)
+        one = side("e1000", outcome, tap)
         frames = [bytes(packet(4, 6, bytes([i]) * 50000)) for i in range(12)]
         plain = bytes(packet(4, 6, bytes(1000)))
         for frame in frames:

@@ -1,79 +1,35 @@
 """RTL8139C+: what is left to a wire that segments shows nowhere else: frames, tally counters, descriptors, causes.
 
-The same packets go through two cards, as in test_e1000_large.py: one on a wire that takes frames only, one on a tap's
-engine part over a socket pair.
+The same packets go through two cards (large_rig.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
-from backend_station import Wire
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from large_rig import Side, both, complete, side, two_sides
 from packets import ACK, CWR, FIN, PSH, packet
 from test_backend_tap import StandIn
-from test_e1000_large import complete
-
-import nicemu
-from nicemu.drivers import attach
-from nicemu.drivers.rtl8139 import CPlusDriver
 
 TALLY = 0x7F_0000
 
 
-@dataclass
-class Side:
-    """A card with its driver, and what came out of it."""
-
-    nic: nicemu.Nic
-    memory: nicemu.GuestMemory
-    driver: CPlusDriver
-    wire: Wire | StandIn
-
-    def outcome(self) -> tuple[bytes, bytes, int]:
-        """The tally counters, the ring, and the causes, which are cleared."""
-        self.driver.write("DTCCRH", 0)
-        self.driver.write("DTCCRL", TALLY | 8)
-        causes = self.driver.read("ISR")
-        self.driver.write("ISR", causes)
-        return self.memory.read(TALLY, 64), self.driver.tx["opts1"].tobytes(), causes
-
-
-def side(wire: Wire | StandIn) -> Side:
-    memory = nicemu.GuestMemory(8 << 20)
-    nic = nicemu.create("rtl8139", memory=memory, backend=wire, clock=nicemu.Clock.virtual())
-    driver = attach(nic)
-    assert isinstance(driver, CPlusDriver)
-    driver.start()
-    driver.wait(driver.link_up, "link")
-    return Side(nic, memory, driver, wire)
+def outcome(side: Side) -> tuple[bytes, bytes, int]:
+    """The tally counters, the ring, and the causes, which are cleared."""
+    side.driver.write("DTCCRH", 0)
+    side.driver.write("DTCCRL", TALLY | 8)
+    causes = side.driver.read("ISR")
+    side.driver.write("ISR", causes)
+    return side.driver.memory.read(TALLY, 64), side.driver.tx["opts1"].tobytes(), causes
 
 
 @pytest.fixture(scope="module")
 def sides() -> Iterator[tuple[Side, Side]]:
-    with StandIn(10) as tap, Wire() as wire:
-        pair = side(wire), side(tap)
+    with two_sides("rtl8139", outcome) as pair:
         yield pair
-        for one in pair:
-            one.nic.close()
-
-
-def both(sides: tuple[Side, Side], frame: bytes, **how: object) -> list[bytes]:
-    """Sends it through both cards and compares everything; returns the messages of the wire that takes offloads."""
-    plain, able = sides
-    for one in sides:
-        one.driver.send(frame, **how)  # type: ignore[arg-type]
-    messages = able.wire.heard()
-    for _ in range(len(frame) // 100 + 1):  # a socket holds only so many at a time
-        able.nic.poll()
-        messages += able.wire.heard()
-    frames, plain.wire.received[:] = list(plain.wire.received), []
-    assert [f for m in messages for f in complete(m)] == frames
-    assert able.outcome() == plain.outcome()
-    return messages
 
 
 @given(
@@ -85,7 +41,7 @@ def both(sides: tuple[Side, Side], frame: bytes, **how: object) -> list[bytes]:
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_tcp_packets(sides: object, size: int, mss: int, flags: int, cuts: list[int]) -> None:
     frame = packet(4, 6, bytes(i * 31 & 0xFF for i in range(size)), flags=flags)
-    both(sides, bytes(frame), mss=mss, cuts=[c for c in cuts if c < len(frame)])  # type: ignore[arg-type]
+    both(sides, bytes(frame), mss=mss, cuts=[c for c in cuts if c < len(frame)])
 
 
 def test_a_large_packet_is_one_message(sides: tuple[Side, Side]) -> None:
@@ -105,7 +61,7 @@ def test_what_the_wire_would_cut_otherwise_is_cut_by_the_card(sides: tuple[Side,
 
 def test_large_packets_that_the_wire_cannot_take_yet_keep_their_order() -> None:
     with StandIn(10) as tap:
-        one = side(tap)
+        one = side("rtl8139", outcome, tap)
         plain = bytes(packet(4, 6, bytes(1000)))
         heard: list[bytes] = []
         for number in range(12):

@@ -1,78 +1,36 @@
 """88E8057: what is left to a wire that segments and sums shows nowhere else: frames, counters, reports.
 
-The same packets go through two cards, as in test_e1000_large.py: one on a wire that takes frames only, one on a tap's
-engine part over a socket pair.
+The same packets go through two cards (large_rig.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
-from backend_station import Wire
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from large_rig import Side, both, complete, side, two_sides
 from packets import ACK, CWR, FIN, PSH, packet
 from test_backend_tap import StandIn
-from test_e1000_large import complete
 
-import nicemu
 from nicemu.devices.yukon2_tables import MIB
-from nicemu.drivers import attach
-from nicemu.drivers.yukon2 import Yukon2Driver
 
 SENT = [index for index, name in enumerate(MIB) if name.startswith("TX")]
 
 
-@dataclass
-class Side:
-    """A card with its driver, and what came out of it."""
-
-    nic: nicemu.Nic
-    driver: Yukon2Driver
-    wire: Wire | StandIn
-
-    def outcome(self) -> list[int]:
-        """The counters of sent frames, where the lists are, and what was reported."""
-        read = self.driver.read
-        counters = [read("GM_MIB_HIGH", i) << 16 | read("GM_MIB_LOW", i) for i in SENT]
-        return [*counters, read("XA1_PREF_GET_IDX"), read("STAT_TXA1_RIDX"), read("B0_ISRC"), read("B0_HWE_ISRC")]
-
-
-def side(wire: Wire | StandIn) -> Side:
-    nic = nicemu.create("yukon2", memory=nicemu.GuestMemory(8 << 20), backend=wire, clock=nicemu.Clock.virtual())
-    driver = attach(nic)
-    assert isinstance(driver, Yukon2Driver)
-    driver.start()
-    driver.wait(driver.link_up, "link")
-    return Side(nic, driver, wire)
+def outcome(side: Side) -> list[int]:
+    """The counters of sent frames, where the lists are, and what was reported, of which the driver takes note."""
+    side.driver.receive()
+    read = side.driver.read
+    counters = [read("GM_MIB_HIGH", i) << 16 | read("GM_MIB_LOW", i) for i in SENT]
+    return [*counters, read("XA1_PREF_GET_IDX"), read("STAT_TXA1_RIDX"), read("B0_ISRC"), read("B0_HWE_ISRC")]
 
 
 @pytest.fixture(scope="module")
 def sides() -> Iterator[tuple[Side, Side]]:
-    with StandIn(10) as tap, Wire() as wire:
-        pair = side(wire), side(tap)
+    with two_sides("yukon2", outcome) as pair:
         yield pair
-        for one in pair:
-            one.nic.close()
-
-
-def both(sides: tuple[Side, Side], frame: bytes, **how: object) -> list[bytes]:
-    """Sends it through both cards and compares everything; returns the messages of the wire that takes offloads."""
-    plain, able = sides
-    for one in sides:
-        one.driver.send(frame, **how)  # type: ignore[arg-type]
-    messages = able.wire.heard()
-    for _ in range(len(frame) // 1000 + 1):  # a socket holds only so many at a time
-        able.nic.poll()
-        messages += able.wire.heard()
-    for one in sides:
-        one.driver.receive()
-    frames, plain.wire.received[:] = list(plain.wire.received), []
-    assert [f for m in messages for f in complete(m)] == frames
-    assert able.outcome() == plain.outcome()
-    return messages
 
 
 @given(
@@ -86,7 +44,7 @@ def both(sides: tuple[Side, Side], frame: bytes, **how: object) -> list[bytes]:
 def test_tcp_packets(sides: object, size: int, mss: int, flags: int, group: bytes, cuts: list[int]) -> None:
     frame = packet(4, 6, bytes(i * 31 & 0xFF for i in range(size)), flags=flags)
     frame[0:6] = group * 6
-    both(sides, bytes(frame), mss=mss, cuts=[c for c in cuts if c < len(frame)])  # type: ignore[arg-type]
+    both(sides, bytes(frame), mss=mss, cuts=[c for c in cuts if c < len(frame)])
 
 
 @given(
@@ -94,7 +52,7 @@ def test_tcp_packets(sides: object, size: int, mss: int, flags: int, group: byte
 )
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_checksums(sides: object, version: int, protocol: int, payload: bytes) -> None:
-    (message,) = both(sides, bytes(packet(version, protocol, payload)), checksum=True)  # type: ignore[arg-type]
+    (message,) = both(sides, bytes(packet(version, protocol, payload)), checksum=True)
     assert message[0] == 1, "left to the wire"
 
 
@@ -122,7 +80,7 @@ def test_what_the_wire_would_cut_otherwise_is_cut_by_the_card(sides: tuple[Side,
 
 def test_large_packets_that_the_wire_cannot_take_yet_keep_their_order() -> None:
     with StandIn(10) as tap:
-        one = side(tap)
+        one = side("yukon2", outcome, tap)
         frames = [bytes(packet(4, 6, bytes([i]) * 50000)) for i in range(12)]
         plain = bytes(packet(4, 6, bytes(1000)))
         heard: list[bytes] = []
