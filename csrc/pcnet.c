@@ -363,6 +363,8 @@ static void start(nic_device *device)
         pcnet_load_ring(device, &ring, transmit);
         ring.index = 0;
         pcnet_save_ring(device, &ring, transmit);
+        if (!transmit)
+            pcnet_look_ahead(device, &ring);
     }
     card->dropping = card->under_way = false;
     device->cells[PCNET_CSR0] |= (mode & PCNET_CSR15_DRX ? 0 : PCNET_CSR0_RXON) |
@@ -422,7 +424,7 @@ static void stop(nic_device *device)
     device->cells[PCNET_CSR7] &= ~PCNET_CSR7_FASTSPNDE;
     device->cells[PCNET_CSR112] = device->cells[PCNET_CSR114] = 0;
     card->init_owed = card->initializing = card->start_owed = false;
-    card->suspending = card->under_way = card->dropping = false;
+    card->suspending = card->under_way = card->dropping = card->looked_ahead = false;
     nic_timer_stop(device, PCNET_TIMER_INIT);
     nic_timer_stop(device, PCNET_TIMER_POLL);
     nic_timer_stop(device, PCNET_TIMER_TRANSMIT);
@@ -564,6 +566,8 @@ static void write_csr5(nic_device *device, const nic_row *row NIC_UNUSED, const 
     if (!was && pcnet_suspended(device))
         show_both_rings(device);
     bool magic = access->old & ~pcnet_reg(device, PCNET_CSR5) & PCNET_CSR5_MPMODE;
+    if (was && !wanted)
+        card->looked_ahead = false;
     if ((was && !wanted) || magic) {
         nic_want_work(device, NIC_WORK_TRANSMIT);
         nic_port_ready(&device->port);
@@ -730,7 +734,7 @@ static void reset(nic_device *device, int kind)
 {
     pcnet *card = pcnet_of(device);
     card->init_owed = card->initializing = card->start_owed = card->suspending = false;
-    card->dropping = card->under_way = false;
+    card->dropping = card->under_way = card->looked_ahead = false;
     card->runts = card->collisions = 0;
     if (kind == NIC_RESET_POWER) {
         card->initialized = false;
@@ -750,6 +754,10 @@ static const nic_state_field state[] = {
     NIC_STATE(pcnet, under_way),
     NIC_STATE(pcnet, glanced),
     NIC_STATE(pcnet, glance),
+    NIC_STATE(pcnet, looked_ahead),
+    NIC_STATE(pcnet, ahead_index),
+    NIC_STATE(pcnet, ahead_address),
+    NIC_STATE(pcnet, ahead_status),
     NIC_STATE(pcnet, runts),
     NIC_STATE(pcnet, collisions),
     NIC_STATE_ARRAY(pcnet, patterns),

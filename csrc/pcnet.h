@@ -125,6 +125,8 @@ typedef struct pcnet {
     bool under_way;       /* with `wire`: a frame is being sent */
     uint32_t glanced;     /* descriptors of it that were the chip's when that began, */
     uint32_t glance;      /* and what they and their buffers said, as a CRC */
+    bool looked_ahead;    /* with `wire`: a receive descriptor was the chip's when it was read */
+    uint32_t ahead_index, ahead_address, ahead_status;
     bool link, full_duplex, phy_loopback;
     uint32_t megabits;
     uint8_t runts, collisions; /* since the last frame that was stored: RPC and RCC */
@@ -187,5 +189,6 @@ void pcnet_transmit(nic_device *device, bool sent);
 size_t pcnet_receive(nic_device *device, const nic_frame *frames, size_t count);
 void pcnet_receive_looped(nic_device *device, const nic_frame *frames, size_t count);
 bool pcnet_can_receive(nic_device *device);
+void pcnet_look_ahead(nic_device *device, const pcnet_ring *ring);
 
 #endif

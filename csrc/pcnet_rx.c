@@ -201,12 +201,41 @@ static bool was_reset(const walk *w)
     return w->device->resets != w->resets || !(pcnet_reg(w->device, PCNET_CSR0) & PCNET_CSR0_RXON);
 }
 
+/*
+ * The chip has read the current descriptor before a frame needs it, and no driver changes it from then on.  Rings that are
+ * not mapped are left out: another look would cost what a frame does.
+ */
+void pcnet_look_ahead(nic_device *device, const pcnet_ring *ring)
+{
+    pcnet *card = pcnet_of(device);
+    pcnet_descriptor descriptor;
+    if (NIC_LIKELY(device->profile == NIC_PROFILE_INSTANT) || !ring->memory)
+        return;
+    pcnet_fetch(device, ring, ring->index, &descriptor);
+    card->looked_ahead = descriptor.status & (uint32_t)PCNET_OWN;
+    card->ahead_index = ring->index;
+    card->ahead_address = descriptor.address;
+    card->ahead_status = descriptor.status;
+}
+
+static void compare(const walk *w, const pcnet_descriptor *descriptor)
+{
+    pcnet *card = pcnet_of(w->device);
+    bool same = card->ahead_address == descriptor->address && card->ahead_status == descriptor->status;
+    card->looked_ahead = false;
+    if (!same && card->ahead_index == w->ring.index)
+        nic_find(w->device, PCNET_FIND_RX_CHANGED, w->ring.index, 0);
+}
+
 /* With CSR3.LAPPEN frames begin at descriptors with STP: those before it are given back unused. */
 static bool find_start(walk *w, pcnet_descriptor *descriptor)
 {
     for (uint32_t i = 0; i < w->ring.count && i < SEARCHED; i++) {
-        if (!pcnet_fetch(w->device, &w->ring, w->ring.index, descriptor) ||
-            !(descriptor->status & (uint32_t)PCNET_OWN))
+        if (!pcnet_fetch(w->device, &w->ring, w->ring.index, descriptor))
+            return false;
+        if (NIC_UNLIKELY(pcnet_of(w->device)->looked_ahead))
+            compare(w, descriptor);
+        if (!(descriptor->status & (uint32_t)PCNET_OWN))
             return false;
         if (descriptor->status & PCNET_STP || !(pcnet_reg(w->device, PCNET_CSR3) & PCNET_CSR3_LAPPEN))
             return true;
@@ -460,8 +489,10 @@ static size_t receive(nic_device *device, const nic_frame *frames, size_t count,
         taken++;
     if (device->resets != w.resets)
         return count;
-    if (pcnet_reg(device, PCNET_CSR0) & PCNET_CSR0_RXON)
+    if (pcnet_reg(device, PCNET_CSR0) & PCNET_CSR0_RXON) {
         pcnet_save_ring(device, &w.ring, false);
+        pcnet_look_ahead(device, &w.ring);
+    }
     if (w.stored)
         device->cells[PCNET_CSR0] |= PCNET_CSR0_RINT;
     pcnet_interrupt(device);

@@ -183,6 +183,24 @@ def _changed(place: int, value: bytes) -> Callable[[bool], Rig]:
     return case
 
 
+def _receive_descriptor_changed(place: int, value: bytes) -> Callable[[bool], Rig]:
+    """The driver moves a buffer that it has given to the chip, or takes it back; or one that it has not given."""
+
+    def case(keep: bool) -> Rig:
+        rig = Rig(profile="wire")
+        rig.put_rx(2, flags=0)
+        rig.start(start=False)
+        rig.clock.advance(10**6)
+        rig.csr(0, IDON | STRT)
+        rig.arrive(frame())
+        rig.memory.write(rig.at(RX_RING, 2 if keep else 1) + place, value)
+        rig.put_rx(0)
+        rig.arrive(frame())
+        return rig
+
+    return case
+
+
 def _ones(ring: int) -> Callable[[bool], Rig]:
     def case(keep: bool) -> Rig:
         rig = running()
@@ -266,6 +284,8 @@ CASES: list[tuple[str, Callable[[bool], Rig]]] = [
     ("tx.babble", _send(1515, WHOLE, kept_data=1514)),
     ("tx.link-down", _link_down),
     ("rx.missed", _missed),
+    ("rx.changed", _receive_descriptor_changed(1, b"\x90")),
+    ("rx.changed", _receive_descriptor_changed(7, b"\0")),
     ("rx.buffer-short", _buffer_short),
     ("eeprom.no-enable", _pins),
     ("mii.bad-phy", _bad_phy),

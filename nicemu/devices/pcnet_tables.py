@@ -500,6 +500,7 @@ RULES: tuple[Rule, ...] = (
     _rule("tx.babble", "error", "CSR0", "Frames have at most 1514 bytes before the FCS", "bytes", "descriptor"),
     _rule("tx.link-down", "note", "TMD2", "Frames are sent while the link is up", "descriptor"),
     _rule("rx.missed", "note", "CSR0", "Descriptors are given to the chip before the ring is empty", "CSR112"),
+    _rule("rx.changed", "error", "RMD1", "A receive descriptor stays as it is while the chip owns it", "descriptor"),
     _rule("rx.buffer-short", "error", "Receive Descriptor Management",
           "The next descriptor is given to the chip before a frame needs it", "descriptor", "bytes"),
     _rule("eeprom.no-enable", "error", "BCR19", "EEN is set while EDI, ESK and ECS are driven", "BCR19 written"),
