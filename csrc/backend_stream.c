@@ -2,10 +2,12 @@
  * stream: frames in a byte stream, each behind its length, a u32 in network order (QEMU's netdevs stream, and socket
  * with listen= or connect=; passt).
  *
- * A batch leaves with one sendmsg: ordinary frames from a buffer that they were copied to, long ones gathered from guest
- * memory.  (The kernel takes a hundred small pieces of cold memory one by one, and waits for each; copies of ours
- * overlap.)  What the kernel took of a frame but for its end is kept and goes first.  What arrives is read in large pieces and delivered from where it lies.  The link is up while
- * there is a peer; a frame that the connection cut is gone, and the next connection begins with a whole one.
+ * Frames are copied to a buffer and leave with one send.  (The kernel takes a hundred pieces of cold memory one by one,
+ * and waits for each; copies of ours overlap.)  A card may send in small lots, as many frames as its FIFO has room for:
+ * in a turn of this wire's own they leave together, at its end or when they are many; at any other time, a doorbell's,
+ * they leave at once.  What the kernel has no room for stays in the buffer and goes first.
+ * What arrives is read in large pieces and delivered from where it lies.  The link is up while there is a peer; what the
+ * connection cut is gone, and the next connection begins with a whole frame.
  */
 #define _GNU_SOURCE
 #include "backends.h"
@@ -29,8 +31,8 @@ enum {
     LENGTH_MAX = 4096 + 65536, /* QEMU's NET_BUFSIZE: a peer that says more is no such peer */
     READ_BYTES = 1 << 18,
     READS = 4,           /* of one turn */
-    PIECES = 1024,       /* IOV_MAX of Linux */
-    COPIED = 2048,       /* the longest frame that is copied, not gathered */
+    OUT_BYTES = 1 << 17,
+    MANY = 1 << 16,      /* so many bytes leave in the middle of a turn */
     ROOM = 1 << 20,      /* asked of the kernel for what a Unix peer has not read; it grants what net.core allows */
 };
 static const int64_t ACCEPT_REST_NS = 100000000; /* when no descriptor is left to accept with */
@@ -43,7 +45,8 @@ typedef struct stream {
     bool readable, writable;   /* what the loop told since */
     bool waiting;              /* a peer, at the listener */
     bool deaf;                 /* the peer hears no more: what is sent is lost; reading tells when it is gone */
-    bool busy;                 /* in poll */
+    bool full;                 /* the kernel had no room for all of `out` */
+    bool busy;                 /* in poll, at the end of which `out` leaves */
     uint64_t reconnect;
     int64_t due;               /* monotonic ns: the next attempt or accept; INT64_MAX: none */
     uint32_t address, address_count;
@@ -53,14 +56,13 @@ typedef struct stream {
 
     uint32_t head, tail;       /* what was read and not delivered: bytes of `in` */
     uint32_t skip;             /* bytes to come of a frame that is longer than any wire here carries */
-    uint32_t rest_at, rest_end; /* what is left to send of a frame: bytes of `rest` */
+    uint32_t sent, end;        /* of `out`, which begins with a frame: bytes that went, and bytes that it holds */
 
-    uint32_t lengths[NIC_BATCH];
-    struct iovec pieces[PIECES];
-    uint8_t copies[NIC_BATCH * (HEADER + COPIED)];
-    uint8_t rest[HEADER + NIC_FRAME_MAX];
+    uint8_t out[OUT_BYTES];
     uint8_t in[READ_BYTES];
 } stream;
+
+_Static_assert(OUT_BYTES >= HEADER + NIC_LARGE_MAX, "any frame has room");
 
 static int64_t monotonic_ns(void)
 {
@@ -94,12 +96,11 @@ static void watch(stream *self, nic_source *source, bool *watched, uint32_t on)
 /* Brings the epoll set in line with what is wanted now. */
 static void watch_all(stream *self, bool room)
 {
-    bool rest = self->rest_end && !self->deaf;
     uint32_t events = 0;
     if (self->connecting)
         events = EPOLLOUT;
     else if (self->connected)
-        events = (room ? EPOLLIN : 0) | (rest || (self->base.blocked && !self->deaf) ? EPOLLOUT : 0);
+        events = (room ? EPOLLIN : 0) | ((self->full || self->base.blocked) && !self->deaf ? EPOLLOUT : 0);
     watch(self, &self->link, &self->link_watched, events);
     bool accepting = !self->connected && self->due == INT64_MAX;
     watch(self, &self->listener, &self->listener_watched, accepting ? EPOLLIN : 0);
@@ -153,6 +154,22 @@ static void close_link(stream *self)
     self->due = self->reconnect && self->listener.fd < 0 ? monotonic_ns() + (int64_t)self->reconnect : INT64_MAX;
 }
 
+static uint32_t length_at(const uint8_t *header)
+{
+    uint32_t length;
+    memcpy(&length, header, HEADER);
+    return ntohl(length);
+}
+
+/* Frames that were taken and have not gone to their ends. */
+static uint32_t unsent(const stream *self)
+{
+    uint32_t frames = 0;
+    for (uint32_t at = 0; at < self->end; frames += at > self->sent)
+        at += HEADER + length_at(self->out + at);
+    return frames;
+}
+
 /* The peer is gone: what it had begun to send is no frame, and what it was not sent to the end is none. */
 static void disconnected(stream *self, int error)
 {
@@ -160,9 +177,10 @@ static void disconnected(stream *self, int error)
         self->counters.truncated++;
         self->base.counters.receive_drops += !self->skip; /* one that is skipped was counted */
     }
-    self->base.counters.send_drops += self->rest_end > 0;
+    self->base.counters.send_drops += unsent(self);
     self->base.counters.errors += error != 0;
-    self->head = self->tail = self->skip = self->rest_at = self->rest_end = 0;
+    self->head = self->tail = self->skip = self->sent = self->end = 0;
+    self->full = false;
     self->error = error;
     self->counters.disconnects++;
     close_link(self);
@@ -249,129 +267,69 @@ static void seek_peer(stream *self)
 
 /* ------------------------------------------------------------------ out */
 
-/* Copies a frame behind its length; returns how many bytes both are. */
-static uint32_t put_copy(uint8_t *to, const nic_frame *frame)
+/* Copies a frame behind its length; false: there is no room. */
+static bool take(stream *self, const nic_frame *frame)
 {
+    uint8_t *to = self->out + self->end;
+    if (OUT_BYTES - self->end < HEADER + frame->length)
+        return false;
     memcpy(to, &(uint32_t){htonl(frame->length)}, HEADER);
     nic_frame_copy(frame, to + HEADER, frame->length);
-    return HEADER + frame->length;
+    self->end += HEADER + frame->length;
+    return true;
 }
 
-/* Pieces for as many frames as there is room for; copies that stand side by side are one. */
-static size_t gather(stream *self, const nic_frame *frames, size_t count, size_t *used)
+/* Sends what was taken; whether all of it has gone. */
+static bool flush(stream *self)
 {
-    size_t n = 0, piece = 0;
-    uint8_t *copy = self->copies, *joined = NULL; /* joined: where the last piece ends, if it is of copies */
-    for (; n < count && n < NIC_BATCH && piece + 1 + frames[n].iovcnt <= PIECES; n++) {
-        if (frames[n].length <= COPIED) {
-            if (copy != joined)
-                self->pieces[piece++] = (struct iovec){copy, 0};
-            uint32_t size = put_copy(copy, &frames[n]);
-            self->pieces[piece - 1].iov_len += size;
-            joined = copy += size;
-            continue;
-        }
-        self->lengths[n] = htonl(frames[n].length);
-        self->pieces[piece++] = (struct iovec){&self->lengths[n], HEADER};
-        memcpy(&self->pieces[piece], frames[n].iov, frames[n].iovcnt * sizeof(struct iovec));
-        piece += frames[n].iovcnt;
-        joined = NULL;
-    }
-    *used = piece;
-    return n;
-}
-
-/* The end of a frame whose first `sent` bytes, header included, are on their way. */
-static void keep_rest(stream *self, const nic_frame *frame, size_t sent)
-{
-    self->rest_at = (uint32_t)sent;
-    self->rest_end = put_copy(self->rest, frame);
-}
-
-/* Sends pieces; the bytes that went, 0 when there is no room or the peer hears no more. */
-static size_t put(stream *self, struct iovec *pieces, size_t count)
-{
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
     ssize_t n;
+    if (!self->end)
+        return true;
     do
-        n = sendmsg(self->link.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = send(self->link.fd, self->out + self->sent, self->end - self->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        return (size_t)n;
-    if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) {
+    if (n >= 0) {
+        self->sent += (uint32_t)n;
+    } else if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) {
         self->deaf = self->readable = true;
         self->base.counters.errors++;
         nic_backend_wake(&self->base);
     }
-    return 0;
-}
-
-/* Whether nothing is left of a frame that was begun. */
-static bool put_rest(stream *self)
-{
-    if (!self->rest_end)
-        return true;
-    struct iovec piece = {self->rest + self->rest_at, self->rest_end - self->rest_at};
-    self->rest_at += (uint32_t)put(self, &piece, 1);
-    if (self->rest_at < self->rest_end)
-        return false;
-    self->rest_at = self->rest_end = 0;
-    return true;
-}
-
-/* Sends whole frames; returns how many are on their way, the last perhaps in part. */
-static size_t put_frames(stream *self, const nic_frame *frames, size_t count)
-{
-    size_t pieces;
-    size_t n = gather(self, frames, count, &pieces);
-    size_t sent = put(self, self->pieces, pieces);
-    for (size_t i = 0; i < n; i++) {
-        size_t size = HEADER + frames[i].length;
-        if (sent < size) {
-            if (sent)
-                keep_rest(self, &frames[i], sent);
-            return i + (sent > 0);
-        }
-        sent -= size;
-    }
-    return n;
+    self->full = self->sent < self->end;
+    if (!self->full)
+        self->sent = self->end = 0;
+    return !self->full;
 }
 
 static size_t stream_send(nic_backend *backend, const nic_frame *frames, size_t count)
 {
     stream *self = (stream *)backend;
     size_t done = 0;
-    if (self->connected && !self->deaf && put_rest(self))
-        while (done < count && !self->rest_end && !self->deaf) {
-            size_t went = put_frames(self, frames + done, count - done);
-            if (!went)
+    if (self->connected && !self->deaf && (!self->full || flush(self)))
+        while (done < count) {
+            while (done < count && take(self, &frames[done]))
+                done++;
+            bool later = self->busy && done == count && self->end < MANY;
+            if (!later && !flush(self))
                 break;
-            done += went;
         }
     if (!self->connected || self->deaf) {
         backend->counters.send_drops += count - done;
         done = count;
-    }
-    if (self->connected && !self->deaf && (self->rest_end || done < count))
+    } else if (self->full) {
         watch(self, &self->link, &self->link_watched, (self->link_watched ? self->link.events & EPOLLIN : 0) | EPOLLOUT);
+    }
     return done;
 }
 
 /* ------------------------------------------------------------------ in */
-
-static uint32_t length_at(const stream *self, uint32_t at)
-{
-    uint32_t length;
-    memcpy(&length, self->in + at, HEADER);
-    return ntohl(length);
-}
 
 /* The whole frames at the head of what was read. */
 static uint32_t parse(const stream *self, nic_frame *frames, struct iovec *iov)
 {
     uint32_t n = 0;
     for (uint32_t at = self->head; n < NIC_BATCH && !self->skip && self->tail - at >= HEADER; n++) {
-        uint32_t length = length_at(self, at);
+        uint32_t length = length_at(self->in + at);
         if (!length || length > NIC_FRAME_MAX || self->tail - at - HEADER < length)
             break;
         iov[n] = (struct iovec){(void *)(uintptr_t)(self->in + at + HEADER), length};
@@ -391,7 +349,7 @@ static bool step_over(stream *self)
         self->skip -= part;
         return !self->skip;
     }
-    uint32_t length = self->tail - self->head < HEADER ? 1 : length_at(self, self->head);
+    uint32_t length = self->tail - self->head < HEADER ? 1 : length_at(self->in + self->head);
     if (length > LENGTH_MAX) {
         self->counters.protocol_errors++;
         disconnected(self, EPROTO);
@@ -465,11 +423,13 @@ static void stream_poll(nic_backend *backend)
         seek_peer(self);
     if (self->connected && (self->writable || !backend->loop)) {
         self->writable = false;
-        if ((put_rest(self) || self->deaf) && backend->blocked)
+        if ((flush(self) || self->deaf) && backend->blocked)
             nic_backend_writable(backend);
     }
     if (self->connected)
         room = receive(self);
+    if (self->connected && !self->full && !self->deaf)
+        flush(self);
     watch_all(self, room);
     self->busy = false;
 }
