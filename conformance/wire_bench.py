@@ -36,9 +36,14 @@ from .qemu import stop
 HERE = Path(__file__).parent
 FRAMES, RING = 2000, 4096
 TIMES = 3
-#: A peer that comes later would meet a link that QEMU's card negotiates anew, in virtual time.
+#: Bursts inward, of every side, for the first is the dearest: a peer that comes later would meet a link that QEMU's
+#: card negotiates anew, in virtual time.
 INWARD = {"dgram": TIMES, "stream": 1}
 PATIENCE = 20.0
+#: ns that a turn of our loop waits at most: a sink's count is no event, while frames that arrive are one.
+LOOK, SLEEP = 10**6, 10**9
+#: s in which QEMU has accepted a peer.
+SETTLED = 0.05
 CLONE_NEWNET = 0x40000000
 #: What is measured: the wire, and the direction as seen from the card.
 SUBJECTS = [(wire, way, size) for wire in ("dgram", "stream") for way in ("out", "in") for size in (60, 1514)]
@@ -142,9 +147,20 @@ def wait(condition: Callable[[], object], what: str) -> None:
 
 
 def blast(tool: Path, wire: str, path: Path, size: int, buffers: int = 64) -> subprocess.Popen[bytes]:
-    """A process that sends the frames."""
+    """A process that is connected and will send the frames when it is told to go."""
     command = [tool, "blast", wire, path, str(FRAMES), str(size), str(buffers)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+    blaster = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert blaster.stdout is not None
+    if blaster.stdout.readline() != b"ready\n":
+        raise BenchError("the blaster found nobody")
+    return blaster
+
+
+def go(blaster: subprocess.Popen[bytes]) -> None:
+    """Have it begin."""
+    assert blaster.stdin is not None
+    with blaster.stdin:
+        blaster.stdin.write(b"\n")
 
 
 def told(blaster: subprocess.Popen[bytes]) -> tuple[int, int]:
@@ -162,9 +178,10 @@ def floor(tool: Path, wire: str, way: str, size: int, folder: Path) -> list[Cost
     """Blaster to sink; the end that is measured is the one in our card's place, and sends from as many buffers."""
     taken, buffers = [], FRAMES if way == "out" else 64
     with Sink(tool, wire, folder) as sink:
-        for number in range(1, TIMES + 1):
+        for number in range(1, (TIMES if way == "out" else INWARD[wire]) + 1):
             before = sink.processor
             blaster = blast(tool, wire, sink.far, size, buffers)
+            go(blaster)
             wait(lambda number=number: sink.frames == number * FRAMES, "frames")
             end = time.monotonic_ns()
             begun, sending = told(blaster)
@@ -193,12 +210,12 @@ def cost(start: int, used: int) -> Cost:
     return Cost((time.monotonic_ns() - start) / FRAMES, (time.thread_time_ns() - used) / FRAMES)
 
 
-def turn_until(nic: nicemu.Nic, condition: Callable[[], object]) -> None:
+def turn_until(nic: nicemu.Nic, condition: Callable[[], object], wait: int = LOOK) -> None:
     """Run the card's loop until the condition holds."""
     deadline = time.monotonic() + PATIENCE
     loop = nic.loop.handle
     while not condition():
-        if lib.nic_loop_turn(loop, 10**6) or time.monotonic() > deadline:
+        if lib.nic_loop_turn(loop, wait) or time.monotonic() > deadline:
             raise BenchError(f"no frames within {PATIENCE:.0f} s")
 
 
@@ -224,11 +241,13 @@ def ours_in(tool: Path, wire: str, size: int, folder: Path) -> list[Cost]:
             assert nic.backend is not None
             before = nic.backend.counters.received_frames
             blaster = blast(tool, wire, folder / "near", size)
+            turn_until(nic, lambda: nic.backend.link_up)
+            go(blaster)
             used = time.thread_time_ns()
-            turn_until(nic, lambda before=before: nic.backend.counters.received_frames == before + FRAMES)
+            turn_until(nic, lambda before=before: nic.backend.counters.received_frames == before + FRAMES, SLEEP)
             now = cost(0, used)
             taken.append(Cost(now.elapsed - told(blaster)[0] / FRAMES, now.processor))
-            turn_until(nic, lambda: nic.backend.link_up is (wire == "dgram"))
+            turn_until(nic, lambda: nic.backend.link_up is (wire == "dgram"), SLEEP)
             if len(driver.receive()) != FRAMES:
                 raise BenchError("our card lost frames")
     return taken
@@ -259,6 +278,8 @@ def qemu_in(tool: Path, wire: str, size: int, folder: Path) -> list[Cost]:
         for number in range(1, INWARD[wire] + 1):
             last = (number * FRAMES - 1) % RING
             blaster = blast(tool, wire, folder / "near", size)
+            time.sleep(SETTLED)
+            go(blaster)
             wait(lambda last=last: driver.rx["status"][last] & 1, "frames of QEMU's card")
             end = time.monotonic_ns()
             taken.append(Cost((end - told(blaster)[0]) / FRAMES))

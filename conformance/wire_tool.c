@@ -2,8 +2,9 @@
  * The far end of a wire for wire_bench.py, and the floor that it is measured against: nothing but socket calls.
  *
  *   wire_tool sink dgram|stream PATH COUNTS      takes frames at a Unix socket; two u64 in a file: frames, ready
- *   wire_tool blast dgram|stream PATH N SIZE B   sends N frames of SIZE bytes from B buffers, 64 to a call; prints when it
- *                                                began and the processor time that it took, in ns
+ *   wire_tool blast dgram|stream PATH N SIZE B   says "ready" when it is connected and waits for a line; sends N frames of
+ *                                                SIZE bytes from B buffers, 64 to a call; prints when it began and the
+ *                                                processor time that it took, in ns
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -91,6 +92,10 @@ static void blast(int fd, int stream, int number, uint32_t size, int buffers)
         pieces[2 * i] = (struct iovec){&header, 4};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &pieces[2 * i + 1], .msg_iovlen = 1};
     }
+    puts("ready");
+    fflush(stdout);
+    if (getchar() != '\n')
+        fail("nobody says go");
     uint64_t begun = ns_of(CLOCK_MONOTONIC), used = ns_of(CLOCK_PROCESS_CPUTIME_ID);
     for (int done = 0; done < number;) {
         int batch = number - done < BATCH ? number - done : BATCH;

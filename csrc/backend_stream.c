@@ -29,8 +29,9 @@
 enum {
     HEADER = sizeof(uint32_t),
     LENGTH_MAX = 4096 + 65536, /* QEMU's NET_BUFSIZE: a peer that says more is no such peer */
-    READ_BYTES = 1 << 18,
-    READS = 4,           /* of one turn */
+    READ_BYTES = 1 << 16, /* little enough to stay in the cache until the card has it */
+    READS = 16,          /* of one turn */
+    BURST = 2048,        /* so many bytes at once: there are more to come */
     OUT_BYTES = 1 << 17,
     MANY = 1 << 16,      /* so many bytes leave in the middle of a turn */
     ROOM = 1 << 20,      /* asked of the kernel for what a Unix peer has not read; it grants what net.core allows */
@@ -380,7 +381,7 @@ static bool deliver(stream *self)
     return true;
 }
 
-/* Reads behind what is left of a frame; whether the socket may have more. */
+/* Reads behind what is left of a frame; whether another read is worth its call. */
 static bool read_more(stream *self)
 {
     memmove(self->in, self->in + self->head, self->tail - self->head);
@@ -395,7 +396,7 @@ static bool read_more(stream *self)
         self->tail += (uint32_t)n;
     else if (n == 0 || errno != EAGAIN)
         disconnected(self, n ? errno : 0);
-    return n == (ssize_t)room;
+    return n >= BURST;
 }
 
 /* Whether there is room for more. */

@@ -186,7 +186,7 @@ def test_the_next_connection_begins_with_a_whole_frame(served: Served) -> None:
 def test_a_slow_reader_of_a_small_socket_gets_every_byte() -> None:
     near, far = socket.socketpair()
     near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
-    lengths = [60 + 37 * i % 1450 + 3000 * (i % 5 == 4) for i in range(200)]  # copied and gathered
+    lengths = [60 + 37 * i % 1450 + 3000 * (i % 5 == 4) for i in range(200)]
     frames = [bytes((i + j) & 255 for j in range(length)) for i, length in enumerate(lengths)]
     station = Station(Stream(fd=near))
     far.setblocking(False)
