@@ -49,6 +49,7 @@ typedef struct stream {
     bool full;                 /* the kernel had no room for all of `out` */
     bool busy;                 /* in poll, at the end of which `out` leaves */
     uint64_t reconnect;
+    bool keep_alive;
     int64_t due;               /* monotonic ns: the next attempt or accept; INT64_MAX: none */
     uint32_t address, address_count;
     nic_stream_address addresses[NIC_STREAM_ADDRESSES];
@@ -129,10 +130,12 @@ static void make_room(int fd, int family)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 }
 
-static void set_options(int fd)
+static void set_options(const stream *self)
 {
     int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a Unix socket has no such option */
+    setsockopt(self->link.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a Unix socket has no such option */
+    if (self->keep_alive)
+        setsockopt(self->link.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 static void connected(stream *self)
@@ -142,7 +145,7 @@ static void connected(stream *self)
     self->due = INT64_MAX;
     self->error = 0;
     self->counters.connects++;
-    set_options(self->link.fd);
+    set_options(self);
     nic_backend_set_link(&self->base, true);
 }
 
@@ -499,6 +502,7 @@ nic_backend *nic_stream_new(const nic_stream_config *config, int *error)
     self->link = (nic_source){config->fd, 0, link_ready, self};
     self->listener = (nic_source){config->listen_fd, 0, listener_ready, self};
     self->reconnect = config->reconnect;
+    self->keep_alive = config->keep_alive;
     self->address_count = config->address_count;
     memcpy(self->addresses, config->addresses, sizeof(self->addresses));
     self->due = INT64_MAX;

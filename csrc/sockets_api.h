@@ -54,6 +54,7 @@ typedef struct nic_stream_config {
     uint32_t address_count;  /* with neither: where to connect, tried in turn */
     nic_stream_address addresses[8];
     uint64_t reconnect;      /* ns after a failure or a loss; 0: never again */
+    bool keep_alive;         /* TCP: ask a peer that is silent whether it is there (SO_KEEPALIVE) */
 } nic_stream_config;
 
 typedef struct nic_stream_counters {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -62,6 +63,10 @@ def tcp(folder: Path) -> tuple[Backend, Backend]:
     return server, Stream(addr_host="127.0.0.1", addr_port=server.address.rpartition(":")[2])
 
 
+def abstract(folder: Path) -> tuple[Backend, Backend]:
+    return Stream(server=True, addr_path=folder, addr_abstract=True), Stream(addr_path=folder, addr_abstract=True)
+
+
 def stream_pair(folder: Path) -> tuple[Backend, Backend]:
     a, b = socket.socketpair()
     return Stream(fd=a), Stream(fd=b.detach())
@@ -81,7 +86,7 @@ def exchange(near: Station, far: Station, out: list[bytes], back: list[bytes]) -
     assert near.wire.received == back
 
 
-@pytest.mark.parametrize("ends", [unix_dgram, dgram_pair, udp, multicast, unix_stream, tcp, stream_pair])
+@pytest.mark.parametrize("ends", [unix_dgram, dgram_pair, udp, multicast, unix_stream, abstract, tcp, stream_pair])
 def test_frames_pass_both_ways_in_order(ends: Ends, tmp_path: Path) -> None:
     here, there = ends(tmp_path)
     near, far = Station(here), Station(there)
@@ -98,6 +103,52 @@ def test_frames_pass_both_ways_in_order(ends: Ends, tmp_path: Path) -> None:
 def test_nothing_given_is_answered_with_what_is_expected(make: type[Backend]) -> None:
     with pytest.raises(ConfigurationError, match="expected"):
         make()  # type: ignore[call-arg]
+
+
+def keeps_alive(peer: tuple[str, int]) -> bool:
+    """SO_KEEPALIVE of this process's socket that is connected to the peer."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if not os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(number))) as copy:
+                if copy.getpeername() != peer:
+                    continue
+                return bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+    raise AssertionError(f"nothing is connected to {peer}")
+
+
+def test_a_loose_abstract_name_is_another_than_a_tight_one(tmp_path: Path) -> None:
+    name = str(tmp_path)
+    with Stream(server=True, addr_path=name, addr_abstract=True, addr_tight=False) as server:
+        assert server.address == f"@{name}"
+        with pytest.raises(BackendError, match="start its server first"):
+            Stream(addr_path=name, addr_abstract=True)
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(b"\0" + os.fsencode(name).ljust(107, b"\0"))
+        with Stream(addr_path=name, addr_abstract=True, addr_tight=False, reconnect_ms=1) as client:
+            Station(client).wait(lambda: client.link_up)
+
+
+def test_the_first_free_port_of_a_range() -> None:
+    with Stream(server=True, addr_host="127.0.0.1", addr_port=0) as first:
+        taken = int(first.address.rpartition(":")[2])
+        with Stream(server=True, addr_host="127.0.0.1", addr_port=taken, addr_to=min(taken + 50, 65535)) as second:
+            assert taken < int(second.address.rpartition(":")[2]) <= taken + 50
+        with pytest.raises(BackendError, match=f"cannot listen at 127.0.0.1:{taken}"):
+            Stream(server=True, addr_host="127.0.0.1", addr_port=taken, addr_to=taken)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_keep_alive(wanted: bool) -> None:
+    with (
+        Stream(server=True, addr_host="127.0.0.1", addr_port=0, addr_keep_alive=wanted) as server,
+        socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as peer,
+    ):
+        station = Station(server)
+        station.wait(lambda: server.link_up)
+        assert keeps_alive(peer.getsockname()) == wanted
+        station.close()
 
 
 def test_a_client_without_a_server_says_so(tmp_path: Path) -> None:
@@ -172,6 +223,12 @@ def test_l2tpv3_mistakes(options: str, message: str) -> None:
         ("socket,fd=987654", "expected an open stream or datagram socket"),
         ("stream,addr.path=/x,addr.port=5", "options of inet and unix"),
         ("stream,addr.type=vsock", "expected one of: inet, unix, fd"),
+        ("stream,addr.host=h,addr.port=5,addr.mptcp=on", "no option 'addr.mptcp'; expected one of: "),
+        ("stream,addr.path=/x,addr.to=5", "addr.to is for addr.type=inet; here it is unix"),
+        ("stream,addr.path=/x,addr.keep-alive=on", "addr.keep-alive is for addr.type=inet"),
+        ("stream,addr.port=5,addr.abstract=on", "addr.abstract is for addr.type=unix"),
+        ("stream,addr.port=5,addr.to=6", "addr.to=6 is the last port to try; expected server=on"),
+        ("stream,server=on,addr.port=5,addr.to=4", "addr.to=4 is the last port to try"),
         ("stream,server=on,addr.path=/x,reconnect-ms=5", "for a client"),
         ("stream,addr.path=/" + "x" * 120, "expected 1 to 107"),
         ("dgram,local.path=/x", "expected local.path and remote.path"),

@@ -11,10 +11,23 @@ from ipaddress import IPv4Address
 from nicemu.errors import BackendError, ConfigurationError
 from nicemu.unix_socket import path_bytes
 
-__all__ = ["adopt", "choose", "host_and_port", "packed", "port_number", "resolve", "show", "unix_address"]
+__all__ = [
+    "abstract_address",
+    "adopt",
+    "choose",
+    "host_and_port",
+    "packed",
+    "port_number",
+    "resolve",
+    "show",
+    "unix_address",
+]
 
 #: A socket's address as Python has it: a path, or host, port and perhaps IPv6's flow and scope.
 Address = str | tuple[str, int] | tuple[str, int, int, int]
+
+#: Bytes of sockaddr_un.sun_path.
+SUN_PATH = 108
 
 TYPES = {socket.SOCK_STREAM: "stream", socket.SOCK_DGRAM: "datagram"}
 
@@ -68,11 +81,17 @@ def unix_address(option: str, path: str) -> str:
     return path
 
 
+def abstract_address(option: str, name: str, tight: bool) -> str:
+    """A name in Linux's abstract name space (unix(7)): as long as it is, or (not tight) filled up with zeros."""
+    return ("\0" + unix_address(option, name)).ljust(0 if tight else SUN_PATH, "\0")
+
+
 def packed(family: int, address: Address) -> bytes:
     """The address as a sockaddr of C."""
     head = struct.pack("=H", family)
     if isinstance(address, str):
-        return head + os.fsencode(address) + b"\0"
+        raw = os.fsencode(address)
+        return head + raw + b"\0" * (not raw.startswith(b"\0"))
     raw = socket.inet_pton(family, address[0].partition("%")[0])
     if family == socket.AF_INET:
         return head + struct.pack("!H4s8x", address[1], raw)
@@ -83,7 +102,7 @@ def packed(family: int, address: Address) -> bytes:
 def show(address: Address | None) -> str:
     """The address for messages and monitors."""
     if not isinstance(address, tuple):
-        return address or "?"
+        return (address or "?").replace("\0", "@", 1).rstrip("\0")
     return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 

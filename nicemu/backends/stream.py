@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 from dataclasses import dataclass
 
 from nicemu.backends.addresses import (
     Address,
+    abstract_address,
     adopt,
     choose,
     packed,
@@ -49,8 +51,9 @@ class Stream(Backend):
     """A wire over a byte stream, as QEMU's netdev stream: each frame behind its length, a u32 in network order.
 
     `Stream(server=True, addr_path="/run/a")` listens at a Unix socket (removed on closing), `addr_host` and `addr_port`
-    at a TCP port (0: any that is free; see `address`); one peer at a time.  Without `server` it connects: at once, or,
-    with `reconnect_ms`, so long after each failure and each loss of the peer, in the background.
+    at a TCP port (0: any that is free; see `address`; with `addr_to` the first free one up to that); one peer at a
+    time.  With `addr_abstract` the path is a name in Linux's abstract name space (unix(7)).  Without `server` it
+    connects: at once, or, with `reconnect_ms`, so long after each failure and each loss of the peer, in the background.
     `Stream(fd=n)` takes over a connected stream socket, a socket object too.
 
     The link is up while there is a peer.  Frames that find no room in the socket wait, as does the card, or are lost
@@ -70,10 +73,14 @@ class Stream(Backend):
         addr_type: str = "",
         addr_host: str = "",
         addr_port: str | int = "",
+        addr_to: str | int = "",
         addr_path: str | os.PathLike[str] = "",
         addr_str: str | int = "",
         addr_ipv4: bool = True,
         addr_ipv6: bool = True,
+        addr_keep_alive: bool = False,
+        addr_abstract: bool = False,
+        addr_tight: bool = True,
         fd: int | str | socket.socket | None = None,
         reconnect_ms: int = 0,
         reconnect: int = 0,
@@ -90,12 +97,19 @@ class Stream(Backend):
         inet = bool(addr_host or str(addr_port))
         kind = choose("addr", addr_type, {"inet": inet, "unix": bool(path), "fd": fd is not None})
         config.reconnect = _interval(reconnect_ms, reconnect, server or fd is not None)
+        config.keep_alive = addr_keep_alive
+        _check_type(kind, "inet", {"addr.to": addr_to != "", "addr.keep-alive": addr_keep_alive})
+        _check_type(kind, "unix", {"addr.abstract": addr_abstract, "addr.tight": not addr_tight})
         if kind == "fd" and fd is not None:
             self._descriptor(fd)
         elif kind == "unix":
-            self._unix(unix_address("addr.path", path), server)
+            if addr_abstract:
+                self._abstract(abstract_address("addr.path", path, addr_tight), server)
+            else:
+                self._unix(unix_address("addr.path", path), server)
         elif kind == "inet":
-            self._tcp(addr_host, port_number("addr.port", addr_port), server, _family(addr_ipv4, addr_ipv6))
+            ports = _ports(port_number("addr.port", addr_port), addr_to, server)
+            self._tcp(addr_host, ports, server, _family(addr_ipv4, addr_ipv6))
         else:
             raise ConfigurationError(f"{self.kind}: expected addr.path, addr.host and addr.port, or fd")
         failure = ffi.new("int *")
@@ -120,22 +134,41 @@ class Stream(Backend):
             raise BackendError(error.errno, error.strerror) from None
         self._file = SocketFile(path)
 
-    def _tcp(self, host: str, port: int, server: bool, family: int) -> None:
-        found = resolve(host, port, socket.SOCK_STREAM, passive=server, family=family)
+    def _abstract(self, name: str, server: bool) -> None:
+        self.address = show(name)
+        if server:
+            self._listen([(socket.AF_UNIX, name)])
+        else:
+            self._connect([(socket.AF_UNIX, name)])
+
+    def _tcp(self, host: str, ports: range, server: bool, family: int) -> None:
+        found = resolve(host, ports[0], socket.SOCK_STREAM, passive=server, family=family)
         self.address = show(found[0][1])
         if not server:
             self._connect(found)
             return
-        listener = socket.socket(found[0][0], socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(found[0][1])
-            listener.listen(1)
-        except OSError as error:
-            listener.close()
-            raise BackendError(error.errno, f"cannot listen at {self.address}: {error.strerror}") from None
-        self.address = show(listener.getsockname())
-        self._config.listen_fd = listener.detach()
+        self._listen([resolve(host, port, socket.SOCK_STREAM, passive=True, family=family)[0] for port in ports])
+
+    def _listen(self, places: list[tuple[int, Address]]) -> None:
+        """At the first of the places that is free."""
+        failure = OSError("no address")
+        for family, place in places:
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(place)
+                listener.listen(1)
+            except OSError as error:
+                listener.close()
+                failure = error
+                if error.errno != errno.EADDRINUSE:
+                    break
+            else:
+                if family != socket.AF_UNIX:
+                    self.address = show(listener.getsockname())
+                self._config.listen_fd = listener.detach()
+                return
+        raise BackendError(failure.errno, f"cannot listen at {self.address}: {failure.strerror}") from None
 
     def _connect(self, found: list[tuple[int, Address]]) -> None:
         """Connects now, or leaves it to the engine where failures are followed by attempts."""
@@ -205,14 +238,35 @@ def _family(ipv4: bool, ipv6: bool) -> int:
     return socket.AF_UNSPEC if ipv4 and ipv6 else socket.AF_INET if ipv4 else socket.AF_INET6
 
 
+def _ports(first: int, last: str | int, server: bool) -> range:
+    """Those that a server may take, in turn."""
+    if last == "":
+        return range(first, first + 1)
+    end = port_number("addr.to", last)
+    if not server or end < first:
+        raise ConfigurationError(f"addr.to={last} is the last port to try; expected server=on and addr.port or more")
+    return range(first, end + 1)
+
+
+def _check_type(kind: str, needed: str, given: dict[str, bool]) -> None:
+    """Options of one address type with another would do nothing."""
+    for name, has in given.items():
+        if has and kind != needed:
+            raise ConfigurationError(f"{name} is for addr.type={needed}; here it is {kind or 'not given'}")
+
+
 _OPTIONS = (
     Option("server", "bool", "listen, and take one peer at a time", "off"),
     Option("addr.type", "str", "inet, unix or fd", "by the options given", "addr_type"),
     Option("addr.host", "addr", "the host to connect to, or the address to listen at", "any", "addr_host"),
     Option("addr.port", "int", "the TCP port", "", "addr_port"),
+    Option("addr.to", "int", "with server=on: the last of the ports to try", "addr.port", "addr_to"),
     Option("addr.ipv4", "bool", "use IPv4 addresses of the host", "on", "addr_ipv4"),
     Option("addr.ipv6", "bool", "use IPv6 addresses of the host", "on", "addr_ipv6"),
+    Option("addr.keep-alive", "bool", "ask a silent peer whether it is there", "off", "addr_keep_alive"),
     Option("addr.path", "file", "the Unix socket", "", "addr_path"),
+    Option("addr.abstract", "bool", "addr.path is a name in Linux's abstract name space", "off", "addr_abstract"),
+    Option("addr.tight", "bool", "an abstract name ends where it does, not after 107 bytes", "on", "addr_tight"),
     Option("addr.str", "int", "with addr.type=fd: an open, connected stream socket", "", "addr_str"),
     Option("fd", "int", "an open, connected stream socket; short for addr.type=fd,addr.str="),
     Option("reconnect-ms", "int", "connect again so long after a failure or a loss; 0: never", "0"),
