@@ -17,7 +17,8 @@ from .throughput import run
 
 NEWEST = list(KERNEL_SUITES)[-1]
 SECONDS = 4
-LEAST = 3.0
+#: Measured: 3.7 to 8.4 times.  What else the machine does falls on ours more: it is two processes, QEMU's one.
+LEAST = 2.0
 #: What a frame counts as that is lost on its way from the user network to the card.
 LOST = ("backend_receive_drops", "backend_errors", "port_queue_full", "port_oversize")
 
