@@ -196,18 +196,18 @@ void rtl8139_write_tsd(nic_device *device, const nic_row *row, const nic_access 
 uint32_t rtl8139_read_tsad(nic_device *device, const nic_row *row, const nic_access *access);
 bool rtl8139_paced(nic_device *device, uint32_t length); /* profiles with time: whether the frame has to wait */
 bool rtl8139_may_send(nic_device *device);
-bool rtl8139_gives_up(nic_device *device);    /* whether the next packet meets too many collisions */
-uint32_t rtl8139_meet(nic_device *device);
-void rtl8139_count_sent(rtl8139 *card, uint32_t tsd);
+bool rtl8139_gives_up(nic_device *device);  /* whether the next packet meets too many collisions */
+uint32_t rtl8139_met(nic_device *device);   /* what a packet that has gone met on its way, as bits of TSD (DS 5.2) */
+void rtl8139_count_met(rtl8139 *card, uint32_t tsd);
 
-/* What a packet that has gone met on its way, as bits of TSD (DS 5.2). */
-static inline uint32_t rtl8139_met(nic_device *device)
+/* Whether packets that are sent may meet anything. */
+static inline bool rtl8139_disturbed(const rtl8139 *card)
 {
-    const rtl8139 *card = rtl8139_of(device);
     uint32_t left = 0;
-    for (uint32_t kind = 0; kind < RTL8139_EXCESSIVE_COLLISIONS; kind++)
+#pragma GCC unroll 8
+    for (uint32_t kind = 0; kind <= RTL8139_EXCESSIVE_COLLISIONS; kind++)
         left |= card->disturb[kind];
-    return NIC_LIKELY(!left) ? 0 : rtl8139_meet(device);
+    return NIC_UNLIKELY(left);
 }
 
 /* rtl8139_cp_tx.c: C+ mode */

@@ -76,11 +76,11 @@ bool rtl8139_gives_up(nic_device *device)
 {
     rtl8139 *card = rtl8139_of(device);
     uint32_t *left = &card->disturb[RTL8139_EXCESSIVE_COLLISIONS];
-    return NIC_UNLIKELY(*left) && shares_wire(device) && nic_disturbed(left);
+    return *left && shares_wire(device) && nic_disturbed(left);
 }
 
 /* A packet that collides out of window is sent again, as after any collision (RTL8019AS, TSR.OWC: the same MAC). */
-uint32_t rtl8139_meet(nic_device *device)
+uint32_t rtl8139_met(nic_device *device)
 {
     uint32_t *left = rtl8139_of(device)->disturb, met = 0, collisions;
     if (nic_disturbed(&left[RTL8139_UNDERRUN]))
@@ -102,7 +102,7 @@ uint32_t rtl8139_meet(nic_device *device)
 }
 
 /* C+, DTCCR: errors are an abort, a lost carrier, an underrun and a collision out of window. */
-void rtl8139_count_sent(rtl8139 *card, uint32_t tsd)
+void rtl8139_count_met(rtl8139 *card, uint32_t tsd)
 {
     rtl8139_tally *tally = &card->tally;
     uint32_t collisions = (tsd & RTL8139_TSD_NCC) >> RTL8139_TSD_NCC_SHIFT;
@@ -139,7 +139,10 @@ static void finish(nic_device *device, uint32_t index, uint32_t status)
     if (!(status & (RTL8139_TSD_TABT | RTL8139_TSD_TUN)))
         *tsd |= RTL8139_TSD_TOK;
     pass(card, index);
-    rtl8139_count_sent(card, status);
+    if (NIC_LIKELY(!status))
+        card->tally.tx_ok++;
+    else
+        rtl8139_count_met(card, status);
     card->aborted = status & RTL8139_TSD_TABT;
     rtl8139_cause(device, card->aborted ? RTL8139_ISR_TER : RTL8139_ISR_TOK);
 }
@@ -210,7 +213,7 @@ static bool send_from(nic_device *device, uint32_t index)
             return false;
         }
         nic_frame frame = frame_of(device, &iov, bytes, size);
-        if (NIC_UNLIKELY(rtl8139_gives_up(device))) {
+        if (rtl8139_disturbed(card) && rtl8139_gives_up(device)) {
             finish(device, index, RTL8139_TSD_TABT | RTL8139_TSD_NCC);
             return true;
         }
@@ -222,7 +225,9 @@ static bool send_from(nic_device *device, uint32_t index)
             return false;
         }
     }
-    finish(device, index, status | rtl8139_met(device));
+    if (rtl8139_disturbed(card))
+        status |= rtl8139_met(device);
+    finish(device, index, status);
     return true;
 }
 
@@ -246,7 +251,7 @@ void rtl8139_transmit(nic_device *device)
         return;
     }
     rtl8139 *card = rtl8139_of(device);
-    if (card->aborted || !send_again(device))
+    if (NIC_UNLIKELY(card->aborted || (card->again && !send_again(device))))
         return;
     for (uint32_t left = DESCRIPTORS; card->given >> card->next & 1; left--) {
         if (!left) {
