@@ -236,6 +236,7 @@ class NE2000Driver(Driver):
 
     def set_mac(self, mac: bytes, state: int = STA) -> None:
         """PAR0 to PAR5."""
+        self.mac = mac
         self.command(state, page=1)
         for i, value in enumerate(mac):
             self.write("PAR", value, i)

@@ -115,6 +115,7 @@ class RTL8139Driver(RingDriver):
 
     def set_mac(self, mac: bytes) -> None:
         """IDR, by doubleword and unlocked (DS 5.9)."""
+        self.mac = mac
         self.write("CR9346", EEM_CONFIG_WRITE)
         offset = REGS["IDR"].offset
         self.nic.bars[1].write(offset, int.from_bytes(mac[:4], "little"), 4)
