@@ -104,14 +104,34 @@ def test_the_gateway_answers_ping(station: Station, data: bytes) -> None:
     assert station.ping(GATEWAY, data) == data
 
 
+def solicit_routers(station: Station) -> None:
+    source = bytes.fromhex("fe80000000000000505400fffe123456")
+    solicit = dpkt.icmp6.ICMP6(type=133, data=b"\0" * 4)
+    packet = dpkt.ip6.IP6(src=source, dst=bytes.fromhex("ff02" + "00" * 13 + "02"), nxt=58, hlim=255, data=solicit)
+    packet.plen = len(bytes(solicit))
+    station.put(station.ethernet(bytes(packet), 0x86DD, bytes.fromhex("333300000002")))
+
+
+def test_without_ipv6_the_guest_is_told_nothing_of_it_and_ipv4_goes_on() -> None:
+    """D21."""
+    with User(ipv6=False) as user:
+        station = Station(user)
+        station.arp()
+        for _ in range(20):
+            solicit_routers(station)
+            station.turn()
+        echo = dpkt.icmp.ICMP(type=8, data=dpkt.icmp.ICMP.Echo(id=7, seq=1, data=b"nicemu"))
+        station.put(station.ip(echo, dpkt.ip.IP_PROTO_ICMP, GATEWAY))
+        station.wait(lambda: any(f[12:14] == b"\x08\x00" for f in station.wire.received))
+        assert [f for f in station.frames() if f[12:14] == b"\x86\xdd"] == []
+        assert user.counters.errors == 0
+        station.close()
+
+
 def test_ipv6_router_is_advertised_and_answers() -> None:
     with User(ipv6_net="fec0:7::/64") as user:
         station = Station(user)
-        source = bytes.fromhex("fe80000000000000505400fffe123456")
-        solicit = dpkt.icmp6.ICMP6(type=133, data=b"\0" * 4)
-        packet = dpkt.ip6.IP6(src=source, dst=bytes.fromhex("ff02" + "00" * 13 + "02"), nxt=58, hlim=255, data=solicit)
-        packet.plen = len(bytes(solicit))
-        station.put(station.ethernet(bytes(packet), 0x86DD, bytes.fromhex("333300000002")))
+        solicit_routers(station)
         found: list[bytes] = []
 
         def advertised() -> bool:

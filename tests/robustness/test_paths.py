@@ -10,7 +10,7 @@ D17     no descriptors left                     tests/test_backend_socket_faults
 D18     signals and exceptions in callbacks     tests/test_loop.py, tests/test_port.py
 D19     fork                                    this module, tests/robustness/test_life.py
 D20     exceptions of one wire of several       this module
-D21     hosts that do not answer                tests/test_backend_user.py
+D21     hosts that do not answer, no resolver   tests/test_backend_user.py, conformance/test_resolver.py
 D22     VDE switch stops                        tests/test_backend_vde.py, conformance/test_vde.py
 D23     a host that refuses jumbo frames        tests/test_backend_socket_faults.py, tests/test_backend_tap.py
 D24     allocation failure                      tests/robustness/test_allocation.py
