@@ -187,7 +187,8 @@ class RTL8139(Nic):
     # --------------------------------------------------------------------------------------------- resets (DS 5.4)
 
     def after_reset(self, kind: Reset) -> None:
-        """RST# and power-on read the EEPROM and reset the transceiver; CR.RST does neither."""
+        """RST# and power-on read the EEPROM and reset the transceiver; CR.RST does not.  Each lets go of the EEPROM."""
+        self.eeprom.set_pins(False, False, False)
         if kind is not Reset.SOFT:
             if kind is Reset.POWER:
                 self.eeprom.power_on()

@@ -21,7 +21,8 @@ __all__ = ["RTL8139"]
 class RTL8139(Family):
     """The RTL8139C+ in both of its modes, or the RTL8139C (plus=False)."""
 
-    most_descriptors = 64 * 1024
+    #: Three seconds of a ring that is looked at every 10 ms, and of looks at the receive ring with each.
+    most_descriptors = 300 * 4 * 64
     driver_options: dict[str, Any] = {}  # noqa: RUF012
     kept_by_soft_reset = frozenset()
     footprint = 64 * (2 * 16 + 4096 + 1536)
@@ -52,7 +53,7 @@ class RTL8139(Family):
 
     def repair(self, nic: nicemu.Nic) -> None:
         state = nic.parts()["eeprom"].state()
-        nic.parts()["eeprom"].load_state({**state, "words": eeprom_image(nic.mac)})
+        nic.parts()["eeprom"].load_state({**state, "words": eeprom_image(nic.mac), "busy_ns": None})
 
     def lists(self) -> Mapping[str, Callable[[], Iterator[Attack]]]:
         lists = rtl8139_lists.LISTS
