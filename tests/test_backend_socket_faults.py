@@ -202,6 +202,28 @@ def test_a_slow_reader_of_a_small_socket_gets_every_byte() -> None:
     far.close()
 
 
+def test_what_a_peer_left_behind_is_counted_to_the_frame() -> None:
+    near, far = socket.socketpair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    wire = Stream(fd=near)
+    station = Station(wire)
+    station.put(*(bytes([number]) * 700 for number in range(60)))
+    station.turn()
+    assert wire.counters.sent_frames == 60
+    far.setblocking(False)
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while piece := far.recv(1 << 16):
+            data += piece
+    far.close()
+    station.wait(lambda: not wire.link_up)
+    station.turn()
+    whole = len(data) // 704
+    assert 0 < whole < 60
+    assert wire.counters.sent_frames - wire.counters.send_drops == whole
+    station.close()
+
+
 def test_no_signal_comes_of_a_peer_that_is_gone() -> None:
     code = """
 import signal, socket
