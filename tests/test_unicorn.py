@@ -165,7 +165,7 @@ def test_tcp_through_real_code_loses_nothing(bits: int) -> None:
         writer = threading.Thread(target=write, daemon=True)
         begin = time.perf_counter()
         writer.start()
-        connection.until(lambda: connection.finished)
+        connection.until(lambda: connection.finished, 50.0)
         seconds = time.perf_counter() - begin
         writer.join(30)
         print(f"{bits}-bit code: TCP at {8 * len(data) / seconds / 1e6:.1f} Mbit/s")
