@@ -342,9 +342,13 @@ class World:
     def _judge(self, what: object, before: tuple[int, float]) -> tuple[int, float]:
         """BOUND and NOEXC for what was done since then; what is spent by now."""
         counters, now = lib.nic_device_counters(self.nic.handle), time.thread_time()
-        if now - before[1] > self.limit:
+        # A ring in memory that keeps no write is sent again and again, at the wire's rate, while time passes.
+        share = 1.0
+        if isinstance(what, tuple) and what[0] == "advance":
+            share += what[1] / 1e9
+        if now - before[1] > self.limit * share:
             raise OracleError(f"BOUND: {now - before[1]:.2f} s of processor time for {what!r}")
-        if counters.descriptors - before[0] > self.family.most_descriptors:
+        if counters.descriptors - before[0] > self.family.most_descriptors * share:
             raise OracleError(f"BOUND: {counters.descriptors - before[0]} descriptors for {what!r}")
         if counters.python_errors:
             raise OracleError(f"NOEXC: a hook raised at {what!r}")
