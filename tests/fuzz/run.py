@@ -24,6 +24,8 @@ from .world import OracleError, sanitized
 __all__ = ["LEAK", "Result", "check_leaks", "in_child", "run_all", "run_case"]
 
 LEAK = "LEAK: memory of the engine is lost"
+#: Seconds after which a case that says nothing hangs: three of a busy wire's take a third of that on a slow machine.
+SILENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _run(jobs: list[tuple[int, Callable[[], Case]]], timeout: float, leaks: bool
     return _verdict(lines, status, text), begun[-1] if begun else jobs[0][0]
 
 
-def run_case(case: Case, timeout: float = 10.0, *, leaks: bool = False) -> Result:
+def run_case(case: Case, timeout: float = SILENCE, *, leaks: bool = False) -> Result:
     """Runs one case in a child process; one that takes more than `timeout` seconds (sanitized: ten times) hangs."""
     return _run([(0, lambda: case)], timeout, leaks)[0]
 
@@ -174,7 +176,7 @@ def run_all(
             pending.append(seed)
         if not pending:
             return
-        result, stopped = _run([(seed, lambda seed=seed: make(seed)) for seed in pending], 10.0, leaks)
+        result, stopped = _run([(seed, lambda seed=seed: make(seed)) for seed in pending], SILENCE, leaks)
         if result.kind == LEAK:
             yield from _blame(make, pending, result)
             pending = []
