@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import importlib
 import socket
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +40,7 @@ else:
 HERE = Path(__file__).parent
 PATIENCE = 3.0
 STRAY_FRAME_SECONDS = 0.05
+TAKEN_SECONDS = 1.0  # after that, a frame is one that the other side holds back
 INTERRUPT_SECONDS = 0.01  # from the card's process to the interrupt controller
 #: Scripts for ISA boards, which no guest has: their model, by the same name in QEMU.
 ISA = {"ne2000_isa": "ne2k_isa"}
@@ -113,9 +116,7 @@ class Side:
                 time.sleep(INTERRUPT_SECONDS)
                 return {name: "asserted" if self.computer.interrupt_line() else "not asserted"}
             case Arrive(frame):
-                self.wire.sendto(frame, str(self.remote))
-                if isinstance(self.computer, isa.Here):  # nobody else reads the socket
-                    self.computer.nic.poll()
+                self.arrive(frame)
             case Left(count, name):
                 return self.left(count, name)
             case Pass(milliseconds):
@@ -125,6 +126,18 @@ class Side:
     def place(self, register: str | tuple[Space, int]) -> tuple[Bar, int]:
         space, offset = self.scripts.locate(register) if isinstance(register, str) else register
         return self.spaces[space], offset
+
+    def arrive(self, frame: bytes) -> None:
+        """Sends a frame, and waits until the other side has taken it: what comes next finds it in the card.
+
+        A side that holds it back leaves it in the socket.
+        """
+        self.wire.sendto(frame, str(self.remote))
+        if isinstance(self.computer, isa.Here):  # nobody else reads the socket
+            self.computer.nic.poll()
+        deadline = time.monotonic() + TAKEN_SECONDS
+        while waiting(self.wire) and time.monotonic() < deadline:
+            time.sleep(0.0005)
 
     def pass_time(self, milliseconds: int) -> None:
         if self.virtual:
@@ -150,6 +163,11 @@ class Side:
                 frames.append(self.wire.recv(1 << 17))
         seen = {f"{name}[{number}]": show(frame) for number, frame in enumerate(frames)}
         return {f"{name} count": str(len(frames)), **seen}
+
+
+def waiting(wire: socket.socket) -> int:
+    """Bytes that were sent and not taken, as the kernel accounts them."""
+    return int.from_bytes(fcntl.ioctl(wire, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def show(content: bytes) -> str:

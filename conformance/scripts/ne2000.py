@@ -252,9 +252,12 @@ def receive() -> list[Step]:
 
 
 def filters() -> list[Step]:
-    """What is not for the station goes by: a broadcast after each shows how many were stored (10.3 RCR)."""
+    """What is not for the station goes by: a broadcast of three pages after each shows how many were stored (10.3 RCR).
+
+    Where CURR stands after it, it does not stand before it, however many of the shorter ones were stored.
+    """
     other, group = frames.plain(60, frames.OTHER), frames.plain(60, frames.GROUP)
-    mark = Arrive(frames.plain(60, frames.BROADCAST))
+    mark = Arrive(frames.plain(600, frames.BROADCAST))
     steps: list[Step] = []
     for name, rcr, groups, stored in (
         ("strict", NORMAL, 0, 1), ("PRO", NORMAL | 0x10, 0, 2), ("AM without MAR", NORMAL | 0x08, 0, 1),
@@ -262,7 +265,7 @@ def filters() -> list[Step]:
         ("PRO and AM with MAR", NORMAL | 0x18, 0xFF, 3),
     ):  # fmt: skip
         steps += [*started(rcr), page(1), *(put("MAR", groups, at) for at in range(8)), page(0)]
-        steps += [Arrive(other), Arrive(group), mark, page(1), reach("CURR", 0xFF, FIRST + 1 + stored, f"{name}: CURR")]
+        steps += [Arrive(other), Arrive(group), mark, page(1), reach("CURR", 0xFF, FIRST + 3 + stored, f"{name}: CURR")]
         steps += [page(0)]
     return steps
 
