@@ -49,7 +49,9 @@ bool pcnet_read_swapped(nic_device *device, uint32_t address, uint8_t *buffer, u
     uint8_t words[SWAPPED_AT_ONCE];
     for (uint32_t part; length; address += part, buffer += part, length -= part) {
         part = swapped_part(address, length);
-        if (part == 1 ? !nic_dma_read(device, address ^ 3, buffer, 1) : !nic_dma_read(device, address, words, part))
+        bool done = part == 1 ? pcnet_dma_read(device, address ^ 3, buffer, 1)
+                              : pcnet_dma_read(device, address, words, part);
+        if (!done)
             return false;
         if (part > 1)
             swap_words(buffer, words, part);
@@ -64,7 +66,9 @@ bool pcnet_write_swapped(nic_device *device, uint32_t address, const uint8_t *bu
         part = swapped_part(address, length);
         if (part > 1)
             swap_words(words, buffer, part);
-        if (part == 1 ? !nic_dma_write(device, address ^ 3, buffer, 1) : !nic_dma_write(device, address, words, part))
+        bool done = part == 1 ? pcnet_dma_write(device, address ^ 3, buffer, 1)
+                              : pcnet_dma_write(device, address, words, part);
+        if (!done)
             return false;
     }
     return true;

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import nicemu
-from nicemu.backends import PythonBackend
+from nicemu.checks import Recorder
 from nicemu.devices.pcnet_descriptors import LAYOUTS, Rx, Tx, two_s_complement
 
 MAC = bytes.fromhex("525400123456")
@@ -19,24 +19,13 @@ INIT, STRT, STOP, TDMD, TXON, RXON, IENA, INTR, IDON, TINT, RINT, MERR, MISS, CE
 LOOPS = 0x44
 
 
-class Wire(PythonBackend):
-    """Keeps what is sent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[bytes] = []
-
-    def send(self, frames: list[bytes]) -> None:
-        self.sent += frames
-
-
 class Rig:
     """A card in WIO mode with rings of `count` descriptors."""
 
     def __init__(self, model: str = "pcnet", *, style: int = 2, count: int = 4, **options: Any) -> None:
         self.clock = nicemu.Clock.virtual()
         self.memory = nicemu.GuestMemory(1 << 20)
-        self.wire = options.pop("backend", None) or Wire()
+        self.wire = options.pop("backend", None) or Recorder()
         self.levels: list[bool] = []
         self.nic = nicemu.create(
             model, memory=self.memory, backend=self.wire, clock=self.clock, irq=self.levels.append, **options

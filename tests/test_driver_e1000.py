@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import nicemu
 from nicemu import drivers
-from nicemu.backends import Loopback, Null, PythonBackend
+from nicemu.backends import Loopback, Null
+from nicemu.checks import Recorder
 from nicemu.drivers import DriverError, wire
 from nicemu.drivers.e1000 import E1000Driver
 from nicemu.errors import ConfigurationError
@@ -23,15 +24,6 @@ A4, B4 = IPv4Address("192.0.2.1"), IPv4Address("198.51.100.7")
 A6, B6 = IPv6Address("2001:db8::1"), IPv6Address("2001:db8:ffff::2")
 PEER = bytes.fromhex("020000000001")
 MEMORY = 8 << 20
-
-
-class Recorder(PythonBackend):
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        super().__init__()
-
-    def send(self, frames: list[bytes]) -> None:
-        self.frames += frames
 
 
 def started(

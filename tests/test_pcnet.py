@@ -105,7 +105,7 @@ def test_every_software_style(style: int) -> None:
     rig.start()
     assert rig.csr(0) & (TXON | RXON) == TXON | RXON
     assert rig.send(frame(100, PEER)) == 0
-    assert rig.wire.sent == [frame(100, PEER)]
+    assert rig.wire.frames == [frame(100, PEER)]
     assert not rig.status(TX_RING, 0) & Tx.OWN
     rig.arrive(frame(100))
     assert rig.status(RX_RING, 0) & (Rx.OWN | Rx.ERR | Rx.STP | Rx.ENP) == Rx.STP | Rx.ENP
@@ -122,7 +122,7 @@ def test_alternate_initialization(rig: Rig) -> None:
     assert rig.csr(0) & (TXON | RXON) == TXON | RXON
     rig.send(frame(60, PEER))
     rig.arrive(frame())
-    assert rig.wire.sent == [frame(60, PEER)]
+    assert rig.wire.frames == [frame(60, PEER)]
     assert rig.status(RX_RING, 0) & Rx.ENP
     assert rig.nic.finding_counts == {}
 
@@ -141,11 +141,11 @@ def test_init_takes_time_in_the_wire_profile() -> None:
     assert rig.csr(0) & IDON
     rig.csr(0, IDON | STRT)
     rig.send(frame(1514, PEER))
-    assert not rig.wire.sent
+    assert not rig.wire.frames
     rig.clock.advance(1_200_000)  # 1538 bytes at 10 Mb/s are 1.23 ms
-    assert not rig.wire.sent
+    assert not rig.wire.frames
     rig.clock.advance(200_000)
-    assert rig.wire.sent == [frame(1514, PEER)]
+    assert rig.wire.frames == [frame(1514, PEER)]
     rig.nic.close()
 
 
@@ -179,10 +179,10 @@ def test_suspension_waits_for_the_frame_under_way() -> None:
     rig.clock.advance(2 * 10**6)
     assert rig.csr(5) & 1
     rig.clock.advance(10**7)
-    assert len(rig.wire.sent) == 1
+    assert len(rig.wire.frames) == 1
     rig.csr(5, 0)
     rig.clock.advance(2 * 10**6)
-    assert len(rig.wire.sent) == 2
+    assert len(rig.wire.frames) == 2
     rig.nic.close()
 
 
@@ -227,7 +227,7 @@ def test_what_the_chip_holds_of_descriptors(style: int, how: str) -> None:
     assert held(rig, 64, 66) == (TX_BUFFERS + 8192, -300 & 0xFFF, Tx.OWN | Tx.STP)
     assert held(rig, 60, 62) == (TX_RING, -100 & 0xFFF, Tx.STP | Tx.ENP)
     assert held(rig, 60, 62) == before[-1]
-    assert len(rig.wire.sent) == 1
+    assert len(rig.wire.frames) == 1
     assert rig.nic.finding_counts == {}
     rig.nic.close()
 
@@ -450,11 +450,11 @@ def test_padding_is_asked_for(rig: Rig) -> None:
     """CSR4.APAD_XMT; without it a short frame leaves as it is, and that is a finding."""
     rig.start()
     rig.send(frame(20, PEER))
-    assert rig.wire.sent.pop() == frame(20, PEER)
+    assert rig.wire.frames.pop() == frame(20, PEER)
     assert rig.nic.finding_counts == {"pcnet.tx.runt": 1}
     rig.csr(4, 0x0915)
     rig.send(frame(20, PEER), 1)
-    assert rig.wire.sent.pop() == frame(20, PEER).ljust(60, b"\0")
+    assert rig.wire.frames.pop() == frame(20, PEER).ljust(60, b"\0")
     assert rig.nic.finding_counts == {"pcnet.tx.runt": 1}
 
 
@@ -464,7 +464,7 @@ def test_chain(rig: Rig) -> None:
     rig.put_tx(1, data[100:], Tx.OWN | Tx.ENP)
     rig.put_tx(0, data[:100], Tx.OWN | Tx.STP)
     rig.csr(0, TDMD)
-    assert rig.wire.sent == [data]
+    assert rig.wire.frames == [data]
     assert not (rig.status(TX_RING, 0) | rig.status(TX_RING, 1)) & (Tx.OWN | Tx.ERR)
     assert "pcnet.tx.chain-broken" not in rig.nic.finding_counts
 
@@ -486,7 +486,7 @@ def test_descriptor_without_start_is_given_back(rig: Rig) -> None:
     rig.put_tx(1, frame(60, PEER))
     rig.send(frame(60, PEER), flags=Tx.OWN | Tx.ENP)
     assert not rig.status(TX_RING, 0) & Tx.OWN
-    assert len(rig.wire.sent) == 1
+    assert len(rig.wire.frames) == 1
     assert rig.nic.finding_counts["pcnet.tx.no-start"] == 1
 
 
@@ -518,7 +518,7 @@ def test_what_a_wire_does(rig: Rig, what: str, misc: int, flags: int) -> None:
     assert rig.status(TX_RING, 0) & (Tx.ERR | Tx.MORE | Tx.ONE | Tx.DEF) == flags
     assert rig.csr(0) & TINT
     assert bool(rig.csr(5) & 0x80) == (what == "excessive-deferral")
-    assert rig.wire.sent == ([] if misc & (TxMisc.LCOL | TxMisc.RTRY | TxMisc.UFLO) else [frame(60, PEER)])
+    assert rig.wire.frames == ([] if misc & (TxMisc.LCOL | TxMisc.RTRY | TxMisc.UFLO) else [frame(60, PEER)])
 
 
 def test_16_bit_descriptors_have_no_retry_count() -> None:
@@ -565,7 +565,7 @@ def test_jabber() -> None:
         rig.put_tx(index, bytes(4096), Tx.OWN | (Tx.ENP if index == 7 else 0))
     rig.send(frame(4096, PEER), flags=Tx.OWN | Tx.STP)
     assert rig.csr(4) & 2
-    assert not rig.wire.sent
+    assert not rig.wire.frames
     assert not any(rig.status(TX_RING, index) & Tx.OWN for index in range(8))
     rig.nic.close()
 
@@ -600,11 +600,11 @@ def test_polling(rig: Rig) -> None:
     rig.start()
     rig.put_tx(0, frame(60, PEER))
     rig.clock.advance(3_000_000)
-    assert len(rig.wire.sent) == 1
+    assert len(rig.wire.frames) == 1
     rig.csr(4, 0x1115)
     rig.put_tx(1, frame(60, PEER))
     rig.clock.advance(10_000_000)
-    assert len(rig.wire.sent) == 1
+    assert len(rig.wire.frames) == 1
 
 
 @pytest.mark.parametrize("profile", ["instant", "wire"])
@@ -631,7 +631,7 @@ def test_internal_loopback(rig: Rig) -> None:
     """Frames come back and do not leave; short ones are accepted."""
     rig.start(LOOPS)
     rig.send(frame(40))
-    assert not rig.wire.sent
+    assert not rig.wire.frames
     assert int(rig.descriptor(RX_RING, 0)["misc"]) & 0xFFF == 44
     assert rig.memory.read(RX_BUFFERS, 40) == frame(40)
 
@@ -657,7 +657,7 @@ def test_mii_loopback() -> None:
     rig.start()
     rig.bcr(32, rig.bcr(32) | 2)
     rig.send(frame(80))
-    assert not rig.wire.sent
+    assert not rig.wire.frames
     assert rig.memory.read(RX_BUFFERS, 80) == frame(80)
     rig.nic.close()
 
@@ -866,7 +866,7 @@ def test_big_endian_buffers(rig: Rig, offset: int) -> None:
     rig.memory.write(TX_BUFFERS, bytes(swapped))
     rig.put(TX_RING, 0, TX_BUFFERS + offset, len(data), Tx.OWN | Tx.STP | Tx.ENP)
     rig.csr(0, TDMD)
-    assert rig.wire.sent == [data]
+    assert rig.wire.frames == [data]
     rig.put(RX_RING, 0, RX_BUFFERS + offset, 1600, Rx.OWN)
     before = rig.memory.read(RX_BUFFERS, 1600)
     rig.arrive(frame(1501))
@@ -874,6 +874,29 @@ def test_big_endian_buffers(rig: Rig, offset: int) -> None:
     places = [offset + n ^ 3 for n in range(1505)]
     assert bytes(stored[at] for at in places[:1501]) == frame(1501)
     assert all(stored[at] == before[at] for at in range(1600) if at not in places)
+
+
+def test_big_endian_buffers_go_on_at_address_0(rig: Rig) -> None:
+    """A buffer that begins 512 bytes before 4 GiB: the bus has 32 address lines."""
+    top = bytearray(4096)
+    rig.memory.add((1 << 32) - len(top), top)
+    data = frame(1501, PEER)
+    whole = bytearray(2048)
+    for n, byte in enumerate(data):
+        whole[n ^ 3] = byte
+    top[-512:] = whole[:512]
+    rig.start()
+    rig.csr(3, 4)
+    low = rig.memory.read(0, 1024)
+    rig.memory.write(0, bytes(whole[512:1536]))
+    rig.put(TX_RING, 0, (1 << 32) - 512, len(data), Tx.OWN | Tx.STP | Tx.ENP)
+    rig.csr(0, TDMD)
+    assert rig.wire.frames == [data]
+    rig.memory.write(0, low)
+    rig.put(RX_RING, 0, (1 << 32) - 512, 1000, Rx.OWN)
+    rig.arrive(frame(900))
+    stored = bytes(top[-512:]) + rig.memory.read(0, 512)
+    assert bytes(stored[n ^ 3] for n in range(900)) == frame(900)
 
 
 # ------------------------------------------------------------------ the reference driver

@@ -175,7 +175,7 @@ def _changed(place: int, value: bytes) -> Callable[[bool], Rig]:
         rig.send(frame(1514, PEER))
         if keep:
             rig.clock.advance(2 * 10**6)
-            assert rig.wire.sent == [frame(1514, PEER)]
+            assert rig.wire.frames == [frame(1514, PEER)]
         rig.memory.write(place, value)
         rig.clock.advance(2 * 10**6)
         return rig

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import nicemu
-from nicemu.backends import PythonBackend
+from nicemu.checks import Recorder
 from nicemu.devices.yukon2_descriptors import LIST_ELEMENT, OWNER, Opcode, element
 
 MAC = bytes.fromhex("525400123456")
@@ -22,17 +22,6 @@ PEER = bytes.fromhex("0200000000aa")
 STATUS, TX, RX, BUFFERS, DATA = 0x10000, 0x20000, 0x30000, 0x100000, 0x400000
 OUT = PEER + MAC + b"\x88\xb5" + bytes(range(100))
 IN = MAC + PEER + b"\x88\xb5" + bytes(range(200))
-
-
-class Wire(PythonBackend):
-    """Keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[bytes] = []
-        super().__init__()
-
-    def send(self, frames: list[bytes]) -> None:
-        self.sent += frames
 
 
 class Machine:
@@ -43,7 +32,7 @@ class Machine:
         self.ram = bytearray(8 << 20)
         memory = nicemu.GuestMemory()
         memory.add(0, self.ram)
-        self.wire, self.lines, self.messages = Wire(), [], 0
+        self.wire, self.lines, self.messages = Recorder(), [], 0
         self.clock = nicemu.Clock.virtual()
         self.nic = nicemu.create(
             "yukon2", mac=MAC.hex(":"), memory=memory, backend=self.wire, clock=self.clock,
@@ -231,7 +220,7 @@ def test_freebsd(machine: Machine) -> None:
             assert reports[-1][1] == (at + 1) % 384
             machine.run("W32 e80=10; W32 02c=2")
             frames += 12
-    assert machine.wire.sent == [OUT] * frames == [OUT] * 900
+    assert machine.wire.frames == [OUT] * frames == [OUT] * 900
     machine.arrive(IN)
     machine.clock.advance(1_000_000)
     assert machine.run("R32 01c") == 1 << 30
@@ -316,7 +305,7 @@ def test_openbsd(either: Machine) -> None:
 
 
 def openbsd_traffic(machine: Machine) -> None:
-    machine.wire.sent.clear()
+    machine.wire.frames.clear()
     machine.put(RX, 0, element(Opcode.ADDR64, 0))
     for n in range(64):
         machine.put(RX, 1 + n, element(Opcode.PACKET, BUFFERS + 0x2400 * n, 0x233C))
@@ -328,7 +317,7 @@ def openbsd_traffic(machine: Machine) -> None:
     machine.put(TX, 2, element(Opcode.BUFFER, DATA + 50, len(OUT) - 50, 0x80))
     machine.run("W16 6e4=3")
     machine.clock.advance(5_000)
-    assert machine.wire.sent == [OUT]
+    assert machine.wire.frames == [OUT]
     assert machine.lines[-1] is True
     machine.run("R32 01c=40000000; R32 008=40000000")
     assert machine.by_owner() == [(Opcode.TXINDEXLE, 3, 0)]
