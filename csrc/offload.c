@@ -281,6 +281,32 @@ uint32_t nic_hash_big(const uint8_t *address)
     return big;
 }
 
+/* ------------------------------------------------------------------ PAUSE */
+
+enum { MAC_CONTROL_AT = 12, MAC_CONTROL = 0x8808, PAUSE_OPCODE = 1, PAUSE_END = 18 };
+static const uint8_t pause_group[6] = {0x01, 0x80, 0xc2, 0x00, 0x00, 0x01};
+
+void nic_pause_make(uint8_t *bytes, const uint8_t *station, uint32_t quanta)
+{
+    memset(bytes, 0, NIC_PAUSE_BYTES);
+    memcpy(bytes, pause_group, sizeof(pause_group));
+    memcpy(bytes + sizeof(pause_group), station, 6);
+    nic_put16(bytes + MAC_CONTROL_AT, MAC_CONTROL);
+    nic_put16(bytes + MAC_CONTROL_AT + 2, PAUSE_OPCODE);
+    nic_put16(bytes + MAC_CONTROL_AT + 4, (uint16_t)quanta);
+}
+
+bool nic_pause_read(const uint8_t *bytes, uint32_t window, uint32_t *quanta)
+{
+    if (window < PAUSE_END || nic_get16(bytes + MAC_CONTROL_AT) != MAC_CONTROL ||
+        nic_get16(bytes + MAC_CONTROL_AT + 2) != PAUSE_OPCODE)
+        return false;
+    *quanta = nic_get16(bytes + MAC_CONTROL_AT + 4);
+    return true;
+}
+
+bool nic_pause_group(const uint8_t *address) { return !memcmp(address, pause_group, sizeof(pause_group)); }
+
 /* ------------------------------------------------------------------ headers */
 
 enum {

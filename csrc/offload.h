@@ -54,6 +54,16 @@ uint16_t nic_sum_value(const nic_sum *sum); /* 0x0000 only if every byte was 0 *
 /* The FCS of scattered pieces, as the number whose low byte is sent first. */
 uint32_t nic_crc32_iov(const struct iovec *iov, uint32_t count);
 
+/* ------------------------------------------------------------------ PAUSE (IEEE 802.3, 31B) */
+
+enum { NIC_PAUSE_BYTES = 60 };
+
+/* A PAUSE frame from a station, to the group address that no bridge passes on. */
+void nic_pause_make(uint8_t *bytes, const uint8_t *station, uint32_t quanta);
+/* Whether the first `window` bytes of a frame are a PAUSE frame's, whomever it is for, and for how many quanta. */
+bool nic_pause_read(const uint8_t *bytes, uint32_t window, uint32_t *quanta);
+bool nic_pause_group(const uint8_t *address);
+
 /* ------------------------------------------------------------------ headers */
 
 enum { NIC_IPPROTO_IPV4 = 4, NIC_IPPROTO_TCP = 6, NIC_IPPROTO_UDP = 17, NIC_IPPROTO_IPV6 = 41 };

@@ -144,15 +144,11 @@ void rtl8139_paused(nic_device *device, uint32_t quanta)
 /* Goes out at once, ahead of what waits and whether or not transmission is paused (IEEE 802.3, 31B.3.1). */
 static void send_pause(nic_device *device, uint8_t which)
 {
-    static const uint8_t start[] = {0x01, 0x80, 0xc2, 0x00, 0x00, 0x01};
-    uint8_t bytes[RTL8139_MIN] = {0};
+    uint8_t station[6], bytes[NIC_PAUSE_BYTES];
     struct iovec iov = {bytes, sizeof(bytes)};
-    memcpy(bytes, start, sizeof(start));
-    for (uint32_t i = 0; i < 6; i++)
-        bytes[6 + i] = (uint8_t)rtl8139_reg(device, RTL8139_IDR + i);
-    nic_put16(bytes + 12, 0x8808);
-    nic_put16(bytes + 14, 1);
-    nic_put16(bytes + 16, which == RTL8139_PAUSE_XOFF ? 0xffff : 0);
+    for (uint32_t i = 0; i < sizeof(station); i++)
+        station[i] = (uint8_t)rtl8139_reg(device, RTL8139_IDR + i);
+    nic_pause_make(bytes, station, which == RTL8139_PAUSE_XOFF ? 0xffff : 0);
     bool taken = nic_port_send(&device->port, &(nic_frame){&iov, 1, sizeof(bytes), 0}, 1);
     rtl8139_of(device)->pause_owed = taken ? RTL8139_PAUSE_NONE : which;
 }

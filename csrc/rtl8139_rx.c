@@ -139,12 +139,12 @@ static void judge(nic_device *device, const nic_frame *frame, arrival *a)
 /* IEEE 802.3, 31B: a PAUSE frame is obeyed and goes no further. */
 static bool take_pause(nic_device *device, const arrival *a)
 {
-    static const uint8_t group[] = {0x01, 0x80, 0xc2, 0x00, 0x00, 0x01};
+    uint32_t quanta;
     if (!(rtl8139_reg(device, RTL8139_MSR) & RTL8139_MSR_RXFCE) || !rtl8139_of(device)->full_duplex ||
-        a->frame->flags & DEFECTS || a->window < 18 || nic_get16(a->bytes + ADDRESSES) != 0x8808 ||
-        nic_get16(a->bytes + 14) != 1 || (memcmp(a->bytes, group, 6) != 0 && !is_station(device, a->bytes)))
+        a->frame->flags & DEFECTS || !nic_pause_read(a->bytes, a->window, &quanta) ||
+        !(nic_pause_group(a->bytes) || is_station(device, a->bytes)))
         return false;
-    rtl8139_paused(device, nic_get16(a->bytes + 16));
+    rtl8139_paused(device, quanta);
     return true;
 }
 

@@ -479,20 +479,14 @@ static bool asks_to_pause(nic_device *device)
 /* Goes out at once, ahead of what waits and whether or not transmission is paused (IEEE 802.3, 31B.3.1). */
 static void send_pause(nic_device *device, uint8_t what)
 {
-    enum { TYPE_AT = 12, TYPE_MAC_CONTROL = 0x8808, OPCODE_PAUSE = 1 };
-    static const uint8_t group[6] = {0x01, 0x80, 0xc2, 0x00, 0x00, 0x01};
     yukon2 *card = yukon2_of(device);
     uint32_t quanta = what == YUKON2_XOFF ? yukon2_reg(device, YUKON2_GM_TX_FLOW_CTRL) : 0;
-    uint8_t bytes[YUKON2_MIN] = {0};
+    uint16_t station[3];
+    uint8_t bytes[NIC_PAUSE_BYTES];
     struct iovec iov = {bytes, sizeof(bytes)};
-    memcpy(bytes, group, sizeof(group));
-    for (uint32_t i = 0; i < 3; i++) {
-        uint16_t word = (uint16_t)yukon2_reg(device, YUKON2_GM_SRC_ADDR_1 + i);
-        memcpy(bytes + sizeof(group) + 2 * i, &word, sizeof(word));
-    }
-    nic_put16(bytes + TYPE_AT, TYPE_MAC_CONTROL);
-    nic_put16(bytes + TYPE_AT + 2, OPCODE_PAUSE);
-    nic_put16(bytes + TYPE_AT + 4, (uint16_t)quanta);
+    for (uint32_t i = 0; i < 3; i++)
+        station[i] = (uint16_t)yukon2_reg(device, YUKON2_GM_SRC_ADDR_1 + i);
+    nic_pause_make(bytes, (const uint8_t *)station, quanta);
     card->owed = YUKON2_NONE;
     if (!asks_to_pause(device) || (what == YUKON2_XOFF && !quanta))
         return;

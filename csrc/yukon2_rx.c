@@ -36,8 +36,6 @@ enum {
     BUFFERS = 64,          /* of one frame */
     ELEMENTS = 4096,       /* looked at in one call without a frame: the longest list */
     ENTRIES = 4,           /* status elements of a frame, and a report */
-    TYPE_MAC_CONTROL = 0x8808,
-    OPCODE_PAUSE = 1,
 };
 
 typedef struct walk { /* one call */
@@ -231,12 +229,12 @@ static bool passes(const nic_device *device, const uint8_t *address, bool broadc
 /* A PAUSE frame is obeyed and counted; it is received only where GM_RX_CTRL asks for it. */
 static bool is_pause(nic_device *device, const arrival *a)
 {
-    static const uint8_t group[6] = {0x01, 0x80, 0xc2, 0x00, 0x00, 0x01};
-    if (nic_get16(a->bytes + TAG_AT) != TYPE_MAC_CONTROL || nic_get16(a->bytes + TAG_AT + 2) != OPCODE_PAUSE ||
-        (memcmp(a->bytes, group, sizeof(group)) && !is_station(device, a->bytes)))
+    uint32_t quanta;
+    if (!nic_pause_read(a->bytes, a->window, &quanta) ||
+        !(nic_pause_group(a->bytes) || is_station(device, a->bytes)))
         return false;
     yukon2_count(device, MIB_RX_PAUSE, 1);
-    yukon2_paused(device, nic_get16(a->bytes + TAG_AT + 4));
+    yukon2_paused(device, quanta);
     return true;
 }
 
