@@ -133,6 +133,7 @@ def test_forms(line: str, lines: list[str]) -> None:
         ("-netdev ,id=n0", r"-netdev ,id=n0: expected TYPE\[,option=value...\]; `help` lists them"),
         ("-device id=e0", r"-device id=e0: expected MODEL\[,option"),
         ("-net dump,vlan=0,colour=red", "no option 'colour'"),
+        ("-net null,len=5", "no option 'len'"),
         ("-net usr", "unknown netdev type 'usr'"),
         ("-net user,vlan=0,colour=red", "no option 'colour'"),
         ("-object filter-dump,netdev=n0,file=x", "no netdev 'n0'"),

@@ -198,14 +198,14 @@ class Plan:
             return
         if "name" in values:
             values["id"] = values.pop("name")
-        dumped = {new: values.pop(old) for old, new in (("file", "file"), ("len", "maxlen")) if old in values}
-        if kind != "dump":
-            values |= dumped
-        wire = Entry("null" if kind == "dump" else kind, values)
+        dumped: Values = {}
+        if kind == "dump":
+            dumped["file"] = [f"qemu-vlan{vlan}.pcap"]
+            dumped |= {new: values.pop(old) for old, new in (("file", "file"), ("len", "maxlen")) if old in values}
+        wire = Entry("null" if dumped else kind, values)
         self.netdevs.append(wire)
         self._port(vlan, self._name(wire))
-        if kind == "dump":
-            dumped.setdefault("file", [f"qemu-vlan{vlan}.pcap"])
+        if dumped:
             self.objects.append(Entry("filter-dump", dumped | {"netdev": [wire.name]}))
 
     def _port(self, vlan: str, netdev: str = "") -> str:
